@@ -1,0 +1,88 @@
+"""Credentials: how a request proves who sends it. `bearer` tokens given as a value, a variable or a file.
+
+Secrets are read when something is sent, never when a configuration is read or a queue is looked at, and they never
+show in a repr, a log, an exception or the database. What cannot be obtained is a value (`Denied`), so that the
+destination waits and no event is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from edgequeue.model import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """No credentials to be had. `lasting`: an operator has to mend it, so the destination pauses."""
+
+    problem: Problem
+    lasting: bool = True
+
+
+class Credentials(Protocol):
+    """What signs requests. Implementations are safe to use from several threads."""
+
+    def headers(self) -> Mapping[str, str] | Denied:
+        """All headers this account can offer, lower-case names; a destination picks the ones its service asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret, or where it is to be found: in the variable `env` or in the file `path`."""
+
+    value: str | None = field(default=None, repr=False)
+    env: str | None = None
+    path: Path | None = None
+
+    def read(self) -> str | Problem:
+        """The secret without surrounding white space, or what is wrong. Files are read anew each time: they change."""
+        if self.value is not None:
+            return self.value
+        if self.env is not None:
+            found = os.environ.get(self.env, "").strip()
+            return found or Problem(
+                "no_secret", f"the variable {self.env} is not set", f"Set {self.env} and try again."
+            )
+        assert self.path is not None
+        try:
+            found = self.path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            return Problem("no_secret", f"cannot read {self.path}: {reason}", "Check the path and its permissions.")
+        return found or Problem("no_secret", f"{self.path} is empty", "Put the secret into it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A ready-made access token, with the account's `client_id` and `org_id` where a service asks for them."""
+
+    token: Secret
+    client_id: str | None = None
+    org_id: str | None = None
+
+    def headers(self) -> Mapping[str, str] | Denied:
+        token = self.token.read()
+        if isinstance(token, Problem):
+            return Denied(token)
+        if not token.isascii() or not token.isprintable() or " " in token:
+            text = "the access token holds a character that no token has (a space, a line break, a control character)"
+            return Denied(Problem("bad_secret", text, "Copy it again, the token alone."))
+        found = {"authorization": f"Bearer {token}"}
+        if self.client_id:
+            found["x-api-key"] = self.client_id
+        if self.org_id:
+            found["x-gw-ims-org-id"] = self.org_id
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """No credentials."""
+
+    def headers(self) -> Mapping[str, str] | Denied:
+        return {}

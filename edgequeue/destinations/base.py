@@ -1,0 +1,146 @@
+"""What a destination is: its settings, its limits, what it takes, how it is written and how its answers are read.
+
+A destination is a frozen dataclass of its settings, and everything it does is pure: no network, no clock, no dice.
+The worker carries the bytes. A new one subclasses `Destination` and passes the contract suite in
+`tests/contract/destination.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from edgequeue.auth import Anonymous, Credentials
+from edgequeue.errors import ConfigError
+from edgequeue.model import Batch, Draft, HttpRequest, HttpResponse, Limits
+from edgequeue.outcome import Outcome
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+
+REFERENCE_LENGTH_MAX = 200
+"""Characters of a reference; it stands in the event row itself."""
+
+
+@dataclass(frozen=True)
+class Destination(ABC):
+    """Where events go. The settings here are common to all types; `name` is the table's name in the configuration."""
+
+    type: ClassVar[str]
+    credential_headers: ClassVar[tuple[str, ...]] = ("authorization",)
+    """Which of the account's headers the service asks for."""
+
+    name: str
+    _: KW_ONLY
+    endpoint: str = ""
+    auth: Credentials | None = None
+    enabled: bool = True
+    encoding: str = "json"
+    sandbox_name: str | None = None
+    path: str | None = None
+    reference_path: str | None = None
+    requests_in_flight_max: int = 4
+    requests_per_second_max: float | None = None
+    batch_events_max: int | None = None
+    batch_bytes_max: int | None = None
+    attempts_max: int = 3
+    connect_timeout_seconds: float = 10.0
+    timeout_seconds: float = 30.0
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    proxy: str | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings that are common to all types; ConfigError names the key and the remedy."""
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(f"destination name {self.name!r}: use letters, digits, '_', '-' and '.', at most 64")
+        self._check_endpoint()
+        for key in ("requests_in_flight_max", "attempts_max", "batch_events_max", "batch_bytes_max"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                self._fault(key, f"is {value}; it must be 1 or more")
+        for key in ("connect_timeout_seconds", "timeout_seconds", "requests_per_second_max"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                self._fault(key, f"is {value}; it must be more than 0")
+        if self.encoding != "json":
+            self._fault("encoding", f"is {self.encoding!r}; this version writes 'json'")
+
+    # --- to be written for each type -----------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def limits(self) -> Limits:
+        """What one request may hold."""
+
+    @abstractmethod
+    def check(self, event: Any, wall_ms: int) -> Draft:
+        """Check one event and encode it for the store; InvalidEvent names field, reason and remedy.
+
+        `wall_ms` (milliseconds since 1970) is what a missing timestamp is stamped with.
+        """
+
+    @abstractmethod
+    def split(self, document: Mapping[str, Any]) -> list[Any] | None:
+        """The events of a whole request document, or None when the document is a single event."""
+
+    @abstractmethod
+    def item(self, payload: bytes) -> bytes:
+        """One stored event as it stands in a request body, in today's envelope."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> HttpRequest:
+        """The request that carries the batch, without credentials."""
+
+    @abstractmethod
+    def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
+        """What an answer means for each event of the batch."""
+
+    # --- shared ---------------------------------------------------------------------------------------------------
+
+    @property
+    def credentials(self) -> Credentials:
+        """What signs the requests; nothing where no `auth` is set."""
+        return self.auth or Anonymous()
+
+    def headers(self) -> dict[str, str]:
+        """The headers every request has, apart from credentials."""
+        found = {"content-type": "application/json", "accept": "application/json"}
+        if self.sandbox_name:
+            found["x-sandbox-name"] = self.sandbox_name
+        return found
+
+    def limited(self, events_max: int, bytes_max: int, frame_bytes: int) -> Limits:
+        """The service's limits, lowered where the operator set lower ones."""
+        return Limits(
+            events_max=min(events_max, self.batch_events_max or events_max),
+            bytes_max=min(bytes_max, self.batch_bytes_max or bytes_max),
+            frame_bytes=frame_bytes,
+        )
+
+    def _fault(self, key: str, text: str) -> None:
+        raise ConfigError(f"[destinations.{self.name}] {key} {text}")
+
+    def _check_endpoint(self) -> None:
+        if not self.endpoint:
+            self._fault("endpoint", "is missing; give the service's address, https://…")
+        try:
+            parts = urlsplit(self.endpoint)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ConfigError(f"[destinations.{self.name}] endpoint {self.endpoint!r} is no address: {error}") from None
+        if parts.scheme not in ("https", "http") or not host:
+            self._fault("endpoint", f"{self.endpoint!r} is no address; it begins with https://")
+        if parts.username or parts.password:
+            self._fault("endpoint", "holds a user name or a password; credentials belong into an [auth.*] table")
+        if parts.scheme == "http" and not _LOOPBACK.fullmatch(host or ""):
+            if self.auth is not None:
+                self._fault("endpoint", "is http://, and credentials are never sent unencrypted; use https://")
+            if not self.insecure:
+                self._fault("endpoint", "is http://; use https://, or set insecure = true if you accept the risk")

@@ -1,0 +1,236 @@
+"""What an answer means: the default reading of HTTP statuses, and how an outcome is settled for each event.
+
+Pure. A destination's `interpret` turns an answer into an `Outcome`; `settle` turns an outcome into a `Settlement`,
+the exact changes that the store makes in one transaction. The rule of the house: only a definite refusal of an event
+by the real service spends an attempt or kills it; the network, our credentials and our configuration never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from edgequeue.batching import halved
+from edgequeue.errors import NotSent, TransportError
+from edgequeue.model import Batch, Claimed, Disposition, HttpResponse, Problem, RequestOutcome
+from edgequeue.retry import WELL, HoldState, RetryPolicy, Signal, parse_http_date, parse_retry_after
+
+TEXT_MAX = 500
+"""Characters kept of a service's error text; more belongs into the service's own log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a request came to for one event."""
+
+    disposition: Disposition
+    problem: Problem | None = None
+    receipt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request came to.
+
+    `verdict` holds for every event of the batch but those at the positions in `exceptions`. `split`: the batch was
+    refused without saying for which event, so its events travel in smaller batches from now on; `singly`: the answer
+    cannot be told apart by event, so they travel one by one. `service` holds the ids that the service answered with; a
+    receipt with "{position}" in it is filled in for each event when it is shown.
+    """
+
+    verdict: Verdict
+    exceptions: Mapping[int, Verdict] = field(default_factory=dict)
+    signal: Signal | None = WELL
+    split: bool = False
+    singly: bool = False
+    service: Mapping[str, Any] = field(default_factory=dict)
+    http_status: int | None = None
+
+    def of(self, position: int) -> Verdict:
+        """The verdict for the event at a position."""
+        return self.exceptions.get(position, self.verdict)
+
+
+class Wait(NamedTuple):
+    """A record that stays pending: when it may be tried again, refusals spent, and the batch it may travel in."""
+
+    sequence: int
+    priority: int
+    not_before_ms: int
+    attempts: int
+    travel_max: int | None
+
+
+class Death(NamedTuple):
+    """A record that was refused for good, and why."""
+
+    sequence: int
+    priority: int
+    attempts: int
+    problem: Problem
+
+
+class Note(NamedTuple):
+    """What the request's own row cannot say for one event."""
+
+    sequence: int
+    position: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The changes for one request. `unsent`: no byte went out, and the request leaves no trace."""
+
+    outcome: RequestOutcome
+    verdict: Verdict
+    http_status: int | None
+    service: Mapping[str, Any]
+    delivered: tuple[tuple[int, int], ...] = ()
+    waits: tuple[Wait, ...] = ()
+    deaths: tuple[Death, ...] = ()
+    notes: tuple[Note, ...] = ()
+    deferred: int = 0
+    unsent: bool = False
+
+
+def settle(
+    batch: Batch, outcome: Outcome, *, attempts_max: int, policy: RetryPolicy, now_ms: int, unit_random: float
+) -> Settlement:
+    """What an outcome changes for each event of the batch."""
+    delivered: list[tuple[int, int]] = []
+    waits: list[Wait] = []
+    deaths: list[Death] = []
+    notes: list[Note] = []
+    deferred = 0
+    travel_max = halved(len(batch)) if outcome.split and len(batch) > 1 else None
+    for position, record in enumerate(batch.records):
+        verdict = outcome.of(position)
+        if verdict is not outcome.verdict:
+            notes.append(Note(record.sequence, position, verdict))
+        match verdict.disposition:
+            case Disposition.ACCEPTED:
+                delivered.append((record.priority, record.sequence))
+            case Disposition.REJECT:
+                deaths.append(_death(record, verdict.problem))
+            case Disposition.RETRY if record.attempts + 1 >= attempts_max:
+                deaths.append(_death(record, verdict.problem))
+            case Disposition.RETRY:
+                attempts = record.attempts + 1
+                not_before_ms = now_ms + round(policy.delay_seconds(attempts, unit_random) * 1000)
+                waits.append(Wait(record.sequence, record.priority, not_before_ms, attempts, record.travel_max))
+            case _:
+                deferred += 1
+                if travel_max is not None:
+                    waits.append(Wait(record.sequence, record.priority, 0, record.attempts, travel_max))
+                elif outcome.singly and record.travel_max != 1:
+                    waits.append(Wait(record.sequence, record.priority, 0, record.attempts, 1))
+    return Settlement(
+        outcome=_kind(outcome, len(delivered), len(deaths), len(batch)),
+        verdict=outcome.verdict,
+        http_status=outcome.http_status,
+        service=outcome.service,
+        delivered=tuple(delivered),
+        waits=tuple(waits),
+        deaths=tuple(deaths),
+        notes=tuple(notes),
+        deferred=deferred,
+    )
+
+
+def settle_failure(batch: Batch, error: TransportError) -> Settlement:
+    """What a request without an answer changes: nothing but that its outcome is unknown, if it may have arrived."""
+    problem = Problem(code=error.code, text=str(error))
+    return Settlement(
+        outcome=RequestOutcome.UNKNOWN,
+        verdict=Verdict(Disposition.UNKNOWN, problem),
+        http_status=None,
+        service={},
+        deferred=len(batch),
+        unsent=isinstance(error, NotSent),
+    )
+
+
+def signal_of(error: TransportError) -> Signal:
+    """What a request without an answer says about the destination."""
+    if isinstance(error, NotSent):
+        return Signal(HoldState.OFFLINE, Problem(error.code, str(error), "It is tried again when the network is back."))
+    return Signal(HoldState.BACKING_OFF, Problem(error.code, str(error), "It is sent again with the same _id."))
+
+
+def _death(record: Claimed, problem: Problem | None) -> Death:
+    return Death(
+        record.sequence, record.priority, record.attempts + 1, problem or Problem("refused", "no reason given")
+    )
+
+
+def _kind(outcome: Outcome, delivered: int, dead: int, total: int) -> RequestOutcome:
+    if delivered == total:
+        return RequestOutcome.ACCEPTED
+    if delivered:
+        return RequestOutcome.PARTIAL
+    if dead or outcome.split or outcome.verdict.disposition is Disposition.RETRY:
+        return RequestOutcome.REJECTED
+    if outcome.verdict.disposition is Disposition.UNKNOWN:
+        return RequestOutcome.UNKNOWN
+    return RequestOutcome.DEFERRED
+
+
+# --- the default reading of an answer ------------------------------------------------------------------------------
+
+
+def accepted(
+    response: HttpResponse, *, service: Mapping[str, Any], receipt: str | None = None, problem: Problem | None = None
+) -> Outcome:
+    """Every event of the batch was taken; a `problem` is recorded beside it."""
+    verdict = Verdict(Disposition.ACCEPTED, problem, receipt)
+    return Outcome(verdict, service=service, http_status=response.status)
+
+
+def deferred(response: HttpResponse, problem: Problem, *, asked: bool = False) -> Outcome:
+    """Come back later: no attempt is spent, the destination backs off; `asked` honours a Retry-After."""
+    seconds = retry_after_seconds(response) if asked else None
+    signal = Signal(HoldState.BACKING_OFF, problem, seconds)
+    return Outcome(Verdict(Disposition.DEFER, problem), signal=signal, http_status=response.status)
+
+
+def paused(response: HttpResponse, problem: Problem) -> Outcome:
+    """The operator has to mend something: every event is kept and the destination waits."""
+    signal = Signal(HoldState.PAUSED, problem)
+    return Outcome(Verdict(Disposition.DEFER, problem), signal=signal, http_status=response.status)
+
+
+def refused(response: HttpResponse, batch: Batch, problem: Problem) -> Outcome:
+    """The service refused the batch as a whole: one event alone is dead, several are sent again in halves."""
+    if len(batch) == 1:
+        return Outcome(Verdict(Disposition.REJECT, problem), http_status=response.status)
+    return Outcome(Verdict(Disposition.DEFER, problem), split=True, http_status=response.status)
+
+
+def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> Outcome:
+    """An answer that is not the service's own: a captive portal, a proxy, a cut-off body. It counts for nothing.
+
+    `maybe_taken`: the service may stand behind it all the same, so whether it has the events is unknown.
+    """
+    problem = Problem(
+        code="not_the_service",
+        text=f"HTTP {response.status}: {text}",
+        remedy="Something between this device and the service answered: log in to the network, or check the proxy.",
+        status=response.status,
+    )
+    disposition = Disposition.UNKNOWN if maybe_taken else Disposition.DEFER
+    signal = Signal(HoldState.BACKING_OFF, problem, retry_after_seconds(response) if response.status == 503 else None)
+    return Outcome(Verdict(disposition, problem), signal=signal, http_status=response.status)
+
+
+def retry_after_seconds(response: HttpResponse) -> float | None:
+    """The wait that the answer asks for; a date is read by the answer's own Date: our clock may be wrong."""
+    now = parse_http_date(response.header("date")) or response.received_at
+    return parse_retry_after(response.header("retry-after"), now)
+
+
+def shortened(text: str) -> str:
+    """A service's text on one line and at most `TEXT_MAX` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= TEXT_MAX else line[: TEXT_MAX - 1] + "…"

@@ -1,0 +1,141 @@
+"""How long to wait: exponential backoff with full jitter, Retry-After, and what holds a destination back.
+
+Pure: `now` and the dice are arguments. The curve comes from the backoff library's generator; the jitter is applied
+here, after the cap, so that a fleet which comes back together does not stay together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from itertools import islice
+
+from edgequeue.model import Problem
+
+RETRY_AFTER_SECONDS_MAX = 3600.0
+"""A longer Retry-After is clamped: no service may silence a device for days (wire-facts: cap at 1 h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """The waits after failures in a row. Sources: 1 s, factor 2, cap 300 s suit all three services."""
+
+    base_seconds: float = 1.0
+    factor: float = 2.0
+    cap_seconds: float = 300.0
+    probe_seconds: float = 180.0
+    """How often a paused destination is asked with one small request whether it is well again."""
+
+    def ceiling_seconds(self, failures: int) -> float:
+        """The longest wait after this many failures in a row (1 or more)."""
+        from backoff import expo  # pulls in asyncio (30 ms, 10 MB): only who waits pays for it
+
+        curve = expo(base=self.factor, factor=self.base_seconds, max_value=self.cap_seconds)
+        next(curve)  # the library's generators yield once before the first value
+        steps = min(failures, 64)  # far beyond any cap; bounds the walk
+        return float(next(islice(curve, steps - 1, None)))
+
+    def delay_seconds(self, failures: int, unit_random: float) -> float:
+        """A wait between 0 and the ceiling, drawn by `unit_random` in [0, 1)."""
+        return self.ceiling_seconds(failures) * unit_random
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header, as a number or an HTTP date; None when there is none or it is nonsense.
+
+    A date is compared with `now`: pass the answer's own Date header where it has one, because the device's clock may
+    be wrong. The result lies between 0 and `RETRY_AFTER_SECONDS_MAX`.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), RETRY_AFTER_SECONDS_MAX)
+    date = parse_http_date(text)
+    if date is None:
+        return None
+    return min(max((date - now).total_seconds(), 0.0), RETRY_AFTER_SECONDS_MAX)
+
+
+def parse_http_date(value: str | None) -> datetime | None:
+    """An HTTP date header as an aware datetime; None when it is none."""
+    if value is None:
+        return None
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+class HoldState(StrEnum):
+    """What holds a destination back."""
+
+    OK = "ok"
+    OFFLINE = "offline"
+    BACKING_OFF = "backing_off"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What one try says about the destination as a whole; `problem` is None when it is well."""
+
+    state: HoldState
+    problem: Problem | None = None
+    retry_after_seconds: float | None = None
+
+
+WELL = Signal(HoldState.OK)
+
+_SEVERITY = (HoldState.OK, HoldState.OFFLINE, HoldState.BACKING_OFF, HoldState.PAUSED)
+
+
+def worst(signals: list[Signal]) -> Signal | None:
+    """The signal that decides among those of one turn: a pause over a backoff over being offline over success."""
+    if not signals:
+        return None
+    return max(signals, key=lambda signal: (_SEVERITY.index(signal.state), signal.retry_after_seconds or 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Whether and why a destination waits. Times are queue-clock milliseconds; kept in the database.
+
+    `asked_until_ms` is the wait that the service itself named (Retry-After): a sync by hand honours that one too.
+    """
+
+    state: HoldState = HoldState.OK
+    failures: int = 0
+    since_ms: int = 0
+    until_ms: int = 0
+    asked_until_ms: int = 0
+    problem: Problem | None = None
+
+    def waits(self, now_ms: int, *, by_hand: bool = False) -> bool:
+        """Whether nothing may be sent now. By hand means now: only the service's own wait still counts."""
+        return now_ms < (self.asked_until_ms if by_hand else self.until_ms)
+
+
+def next_hold(hold: Hold, signal: Signal, now_ms: int, policy: RetryPolicy, unit_random: float) -> Hold:
+    """The hold after a try. Success clears it; failures lengthen it; the first of a kind sets `since_ms`."""
+    if signal.state is HoldState.OK:
+        return Hold()
+    failures = hold.failures + 1
+    same = hold.state is signal.state
+    if signal.state is HoldState.PAUSED:
+        wait_seconds = policy.probe_seconds
+    else:
+        wait_seconds = policy.delay_seconds(failures, unit_random)
+    asked_until_ms = now_ms + round((signal.retry_after_seconds or 0.0) * 1000)
+    return replace(
+        hold,
+        state=signal.state,
+        failures=failures,
+        since_ms=hold.since_ms if same else now_ms,
+        until_ms=max(now_ms + round(wait_seconds * 1000), asked_until_ms),
+        asked_until_ms=asked_until_ms,
+        problem=signal.problem,
+    )
