@@ -1,0 +1,168 @@
+"""The books: destinations, their counts and holds, and the ledger that proves that nothing vanished.
+
+Counts of what has ended are kept in the destinations' rows, by the transactions that end things. What is pending is
+counted when asked (2 ms per 100,000). `enqueued` comes from the sequence alone, so that the sum is a real check.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import orjson
+
+from edgequeue.clock import QueueClock, moment, process_is_alive
+from edgequeue.model import ENDED
+from edgequeue.retry import Hold
+from edgequeue.store.base import DestinationRow
+from edgequeue.store.delivery import decode_hold
+from edgequeue.store.lease import is_held, lease_path
+from edgequeue.store.packing import unpack
+from edgequeue.store.sqlite import Database
+from edgequeue.views import Ledger, WorkerView
+
+if TYPE_CHECKING:
+    from edgequeue.store.archive import Archive
+
+_ENDINGS = ("delivered", *(status.value for status in ENDED))
+_COUNTERS = ", ".join(_ENDINGS)
+
+
+class Books:
+    """The bookkeeping of the SQLite store. Destinations are numbers here."""
+
+    def __init__(self, database: Database, clock: QueueClock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def register(self, name: str, type_name: str) -> int:
+        """The destination's number; writes only when it is new or its type has changed."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT id, type FROM destinations WHERE name = ?", (name,)).fetchone()
+        if row is not None and row[1] == type_name:
+            return int(row[0])
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO destinations (name, type) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET type = excluded.type",
+                (name, type_name),
+            )
+            return int(connection.execute("SELECT id FROM destinations WHERE name = ?", (name,)).fetchone()[0])
+
+    def number(self, name: str) -> int | None:
+        """The number of a destination that ever was registered."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT id FROM destinations WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def room(self) -> tuple[int, int]:
+        """(pending events, bytes in use: pages that are not free)."""
+        with self._database.read() as connection:
+            count = connection.execute("SELECT count(*) FROM pending").fetchone()[0]
+            pages, free, size = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return count, (pages - free) * size
+
+    def set(self, destination: int, column: str, value: str | None) -> None:
+        """Write one column of a destination's row."""
+        with self._database.write() as connection:
+            connection.execute(f"UPDATE destinations SET {column} = ? WHERE id = ?", (value, destination))
+
+    def hold(self, destination: int) -> Hold:
+        """What holds a destination back."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT hold FROM destinations WHERE id = ?", (destination,)).fetchone()
+        return decode_hold(row[0])
+
+    def ask_to_send(self, destination: int) -> None:
+        """A request to the lease's holder, who looks when the database has changed."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE destinations SET wake = wake + 1 WHERE id = ?", (destination,))
+
+    def wake_number(self, destination: int) -> int:
+        with self._database.read() as connection:
+            return int(connection.execute("SELECT wake FROM destinations WHERE id = ?", (destination,)).fetchone()[0])
+
+    def counts(self, destination: int | None) -> Ledger:
+        """The ledger of the queue, or of one destination, read as of one moment."""
+        with self._database.read() as connection:
+            connection.execute("BEGIN")
+            try:
+                if destination is not None:
+                    return _ledger(connection, destination)
+                ledgers = [
+                    _ledger(connection, number) for (number,) in connection.execute("SELECT id FROM destinations")
+                ]
+                enqueued = connection.execute(
+                    "SELECT max(coalesce((SELECT max(sequence) FROM events), 0), pruned_through) FROM queue"
+                ).fetchone()[0]
+            finally:
+                connection.execute("COMMIT")
+        sums = {name: sum(getattr(one, name) for one in ledgers) for name in ("pending", "sending", *_ENDINGS)}
+        return Ledger(enqueued=enqueued, **sums)
+
+    def destination_rows(self, archive: Archive) -> list[DestinationRow]:
+        """Every destination that was ever registered."""
+        rows = []
+        columns = "id, name, type, hold, owner, last_accepted_ms"
+        with self._database.read() as connection:
+            found = connection.execute(f"SELECT {columns} FROM destinations ORDER BY id").fetchall()
+        for number, name, type_name, hold, owner, last_accepted_ms in found:
+            last = archive.requests(name, 1, None)
+            with self._database.read() as connection:
+                counts = _ledger(connection, number)
+                oldest_ms = _oldest_ms(connection, number)
+                due_ms = connection.execute(
+                    "SELECT min(not_before_ms) FROM pending WHERE destination = ?", (number,)
+                ).fetchone()[0]
+            rows.append(
+                DestinationRow(
+                    name=name,
+                    type=type_name,
+                    hold=decode_hold(hold),
+                    counts=counts,
+                    owner=self._owner(name, owner),
+                    oldest_pending_ms=oldest_ms,
+                    next_due_ms=due_ms,
+                    last_accepted_ms=last_accepted_ms,
+                    last_request=last[0] if last else None,
+                )
+            )
+        return rows
+
+    def _owner(self, name: str, owner: str | None) -> WorkerView | None:
+        """Who holds the lease; the file lock says whether anybody does, the row says who."""
+        if owner is None or not is_held(lease_path(self._database.path, name)):
+            return None
+        found = orjson.loads(owner)
+        if not process_is_alive(found["pid"]):
+            return None
+        since = moment(found["since_ms"] + self._clock.boot.wall_offset_ms)
+        return WorkerView(pid=found["pid"], kind=found["kind"], since=since)
+
+
+def _ledger(connection: sqlite3.Connection, destination: int) -> Ledger:
+    pending = connection.execute("SELECT count(*) FROM pending WHERE destination = ?", (destination,)).fetchone()[0]
+    sending = 0
+    query = "SELECT sequences FROM requests WHERE destination = ? AND closed_ms IS NULL"
+    for (data,) in connection.execute(query, (destination,)).fetchall():
+        sending += len(unpack(data))
+    row = connection.execute(f"SELECT {_COUNTERS} FROM destinations WHERE id = ?", (destination,)).fetchone()
+    ended = dict(zip(_ENDINGS, row, strict=True))
+    return Ledger(enqueued=pending + sum(row), pending=pending - sending, sending=sending, **ended)
+
+
+def _oldest_ms(connection: sqlite3.Connection, destination: int) -> int | None:
+    """When the oldest pending event was enqueued: the first of each priority, so that no backlog is walked."""
+    row = connection.execute(
+        """
+        SELECT enqueued_ms FROM events WHERE sequence = (
+            SELECT min(first) FROM (
+                SELECT (SELECT min(sequence) FROM pending WHERE destination = ?1 AND priority = lane.value) AS first
+                FROM (SELECT 0 AS value UNION SELECT 1 UNION SELECT 2) AS lane))
+        """,
+        (destination,),
+    ).fetchone()
+    return None if row is None else int(row[0])

@@ -1,0 +1,277 @@
+"""Delivering: lease, claim, record, settle. Small rows only; a payload is read once and never written again.
+
+A request is on record before its first byte goes out, with the events it carries, so that after a crash it is known
+which requests have an unknown outcome. What has ended leaves `pending`; what stays is touched only if it changed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from zlib import crc32
+
+import orjson
+
+from edgequeue.errors import StoreError
+from edgequeue.model import Claimed, Codec, Problem
+from edgequeue.outcome import Death, Settlement
+from edgequeue.retry import Hold, HoldState
+from edgequeue.store.base import Closing, Lease, NewRequest
+from edgequeue.store.lease import FileLock, lease_path
+from edgequeue.store.packing import pack, unpack
+from edgequeue.store.sqlite import Database
+
+# CROSS JOIN keeps the order of the loops: the work list first, then one look-up per event.
+_CLAIM = """
+    SELECT p.sequence, p.priority, p.attempts, p.travel_max, e.payload, e.checksum, e.codec
+    FROM pending p CROSS JOIN events e ON e.sequence = p.sequence
+    WHERE p.destination = ? AND p.not_before_ms <= ? ORDER BY p.priority, p.sequence
+"""
+_OPEN_SEQUENCES = "SELECT sequences FROM requests WHERE destination = ? AND closed_ms IS NULL"
+_RECORD = """
+    INSERT INTO requests
+        (request_id, destination, fence, opened_ms, events, bytes, first_sequence, last_sequence, sequences)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_CLOSE = """
+    UPDATE requests
+    SET closed_ms = ?, outcome = ?, disposition = ?, http_status = ?, receipt = ?, service = ?, error = ?
+    WHERE number = ?
+"""
+_RESCUE = """
+    UPDATE requests SET closed_ms = ?, outcome = 'unknown', disposition = 'unknown', error = ?
+    WHERE destination = ? AND closed_ms IS NULL
+"""
+_DONE = "DELETE FROM pending WHERE destination = ? AND priority = ? AND sequence = ?"
+_WAIT = """
+    UPDATE pending SET not_before_ms = ?, attempts = ?, travel_max = ?
+    WHERE destination = ? AND priority = ? AND sequence = ?
+"""
+_END = "INSERT INTO endings VALUES (?, ?, 'dead', ?, ?, ?, ?, ?)"
+_NOTE = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+_NOT_ANSWERED = {"code": "not_recorded", "text": "the worker ended before the answer was recorded", "status": None}
+
+
+class Delivery:
+    """The sending half of the SQLite store. Destinations are numbers here; `SqliteStore` knows their names."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def acquire(self, destination: int, name: str, kind: str, now_ms: int) -> Lease | None:
+        """Lock the destination's lease file and raise its fence."""
+        path = lease_path(self._database.path, name)
+        try:
+            lock = FileLock.take(path)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be made: {error.strerror}. Check the directory's owner") from error
+        if lock is None:
+            return None
+        try:
+            owner = orjson.dumps({"pid": os.getpid(), "kind": kind, "since_ms": now_ms}).decode()
+            with self._database.write() as connection:
+                connection.execute(
+                    "UPDATE destinations SET fence = fence + 1, owner = ? WHERE id = ?", (owner, destination)
+                )
+                row = connection.execute("SELECT fence FROM destinations WHERE id = ?", (destination,)).fetchone()
+        except BaseException:
+            lock.release()
+            raise
+        return Lease(destination, name, row[0], lock)
+
+    def release(self, lease: Lease) -> None:
+        """Let go of the lock; who looks sees by the lock, not by the row, that nobody holds it."""
+        lease.lock.release()
+
+    def rescue(self, lease: Lease, now_ms: int) -> int:
+        """Close what a dead worker left open; nothing is written when there is nothing."""
+        with self._database.read() as connection:
+            if connection.execute(_OPEN_SEQUENCES + " LIMIT 1", (lease.destination,)).fetchone() is None:
+                return 0
+        with self._database.write() as connection:
+            error = orjson.dumps(_NOT_ANSWERED).decode()
+            return connection.execute(_RESCUE, (now_ms, error, lease.destination)).rowcount
+
+    def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
+        """Read due records until either bound is reached; nothing is written."""
+        claimed: list[Claimed] = []
+        room = bytes_max
+        with self._database.read() as connection:
+            travelling = _open_sequences(connection, lease.destination)
+            rows = connection.execute(_CLAIM, (lease.destination, now_ms))
+            for sequence, priority, attempts, travel_max, payload, checksum, codec in rows:
+                if sequence in travelling:
+                    continue
+                intact = codec == Codec.JSON and crc32(payload) == checksum
+                claimed.append(Claimed(sequence, priority, attempts, travel_max, payload, intact))
+                room -= len(payload)
+                if room <= 0 or len(claimed) == events_max:
+                    break
+            rows.close()
+        return claimed
+
+    def next_due_ms(self, destination: int) -> int | None:
+        """The earliest `not_before_ms` of what is pending and in no open request."""
+        with self._database.read() as connection:
+            travelling = _open_sequences(connection, destination)
+            rows = connection.execute(
+                "SELECT sequence, not_before_ms FROM pending WHERE destination = ? ORDER BY not_before_ms LIMIT ?",
+                (destination, len(travelling) + 1),
+            )
+            return next((due_ms for sequence, due_ms in rows.fetchall() if sequence not in travelling), None)
+
+    def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
+        """Open a row per request, all in one commit."""
+        numbers = []
+        with self._database.write() as connection:
+            for request_id, sequences, size in requests:
+                row = (request_id, lease.destination, lease.fence, now_ms, len(sequences), size)
+                ends = (min(sequences), max(sequences), pack(sequences))
+                numbers.append(int(connection.execute(_RECORD, row + ends).lastrowid or 0))
+        return numbers
+
+    def settle(self, lease: Lease, closings: Sequence[Closing], now_ms: int, hold: Hold | None) -> None:
+        """Apply settlements in one commit."""
+        with self._database.write() as connection:
+            fence = connection.execute("SELECT fence FROM destinations WHERE id = ?", (lease.destination,)).fetchone()
+            if fence is None or fence[0] != lease.fence:
+                for number, settlement in closings:
+                    _apply_late(connection, lease.destination, number, settlement, now_ms)
+                return
+            for number, settlement in closings:
+                _apply(connection, lease.destination, number, settlement, now_ms)
+            if hold is not None:
+                connection.execute(
+                    "UPDATE destinations SET hold = ? WHERE id = ?", (encode_hold(hold), lease.destination)
+                )
+
+    def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
+        """Set records aside that were never sent."""
+        with self._database.write() as connection:
+            _bury(connection, lease.destination, deaths, now_ms)
+
+
+def _open_sequences(connection: sqlite3.Connection, destination: int) -> set[int]:
+    found: set[int] = set()
+    for (data,) in connection.execute(_OPEN_SEQUENCES, (destination,)).fetchall():
+        found.update(unpack(data))
+    return found
+
+
+def _apply(connection: sqlite3.Connection, destination: int, number: int, settlement: Settlement, now_ms: int) -> None:
+    if settlement.unsent:
+        connection.execute("DELETE FROM requests WHERE number = ?", (number,))
+        return
+    _close(connection, number, settlement, now_ms)
+    _deliver(connection, destination, settlement.delivered, now_ms)
+    _bury(connection, destination, settlement.deaths, now_ms)
+    if settlement.waits:
+        rows = [
+            (wait.not_before_ms, wait.attempts, wait.travel_max, destination, wait.priority, wait.sequence)
+            for wait in settlement.waits
+        ]
+        connection.executemany(_WAIT, rows)
+    _note(connection, number, settlement)
+
+
+def _apply_late(
+    connection: sqlite3.Connection, destination: int, number: int, settlement: Settlement, now_ms: int
+) -> None:
+    """The lease is somebody else's by now: what was accepted counts all the same, nothing else does."""
+    if not settlement.delivered:
+        return
+    _close(connection, number, settlement, now_ms)
+    _note(connection, number, settlement)
+    _deliver(connection, destination, settlement.delivered, now_ms)
+
+
+def _close(connection: sqlite3.Connection, number: int, settlement: Settlement, now_ms: int) -> None:
+    verdict = settlement.verdict
+    row = (
+        now_ms,
+        settlement.outcome.value,
+        verdict.disposition.value,
+        settlement.http_status,
+        verdict.receipt,
+        orjson.dumps(dict(settlement.service)).decode() if settlement.service else None,
+        encode_problem(verdict.problem),
+        number,
+    )
+    connection.execute(_CLOSE, row)
+
+
+def _deliver(connection: sqlite3.Connection, destination: int, keys: Sequence[tuple[int, int]], now_ms: int) -> None:
+    if not keys:
+        return
+    rows = [(destination, priority, sequence) for priority, sequence in keys]
+    count = connection.executemany(_DONE, rows).rowcount
+    if count < len(keys):  # some had ended otherwise, or were delivered by an earlier request of unknown outcome
+        count += _revive(connection, destination, [sequence for _, sequence in keys])
+    connection.execute(
+        "UPDATE destinations SET delivered = delivered + ?, last_accepted_ms = ? WHERE id = ?",
+        (count, now_ms, destination),
+    )
+
+
+def _revive(connection: sqlite3.Connection, destination: int, sequences: Sequence[int]) -> int:
+    """Events given up meanwhile, of which the service now says that it has them: delivered after all."""
+    count = 0
+    for sequence in sequences:
+        where = "sequence = ? AND state IN ('dead', 'expired', 'evicted')"
+        row = connection.execute(f"SELECT state FROM endings WHERE {where}", (sequence,)).fetchone()
+        if row is not None:
+            connection.execute("DELETE FROM endings WHERE sequence = ?", (sequence,))
+            connection.execute(f"UPDATE destinations SET {row[0]} = {row[0]} - 1 WHERE id = ?", (destination,))
+            count += 1
+    return count
+
+
+def _bury(connection: sqlite3.Connection, destination: int, deaths: Sequence[Death], now_ms: int) -> None:
+    if not deaths:
+        return
+    rows = [(destination, death.priority, death.sequence) for death in deaths]
+    connection.executemany(_DONE, rows)
+    connection.executemany(
+        _END,
+        [
+            (d.sequence, destination, now_ms, d.attempts, d.problem.status, d.problem.code, d.problem.text)
+            for d in deaths
+        ],
+    )
+    connection.execute("UPDATE destinations SET dead = dead + ? WHERE id = ?", (len(deaths), destination))
+
+
+def _note(connection: sqlite3.Connection, number: int, settlement: Settlement) -> None:
+    rows = []
+    for sequence, position, verdict in settlement.notes:
+        problem = verdict.problem or Problem("", "")
+        error = (problem.status, problem.code or None, problem.text or None)
+        rows.append((number, sequence, position, verdict.disposition.value, verdict.receipt, *error))
+    if rows:
+        connection.executemany(_NOTE, rows)
+
+
+def encode_problem(problem: Problem | None) -> str | None:
+    """A problem as it is kept with a request."""
+    if problem is None:
+        return None
+    return orjson.dumps({"code": problem.code, "text": problem.text, "status": problem.status}).decode()
+
+
+def encode_hold(hold: Hold) -> str | None:
+    """A hold as it is kept with its destination; nothing for a destination that is well."""
+    if hold.state is HoldState.OK:
+        return None
+    return orjson.dumps(hold).decode()
+
+
+def decode_hold(text: str | None) -> Hold:
+    """The hold of a destination."""
+    if text is None:
+        return Hold()
+    found = orjson.loads(text)
+    problem = found.pop("problem", None)
+    state = HoldState(found.pop("state"))
+    return Hold(state=state, problem=Problem(**problem) if problem else None, **found)

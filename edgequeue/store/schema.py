@@ -1,0 +1,136 @@
+"""The tables of a database brought to this version when it is opened; alembic is imported only when they are behind.
+
+The migrations stand at the top of the repository and are shipped inside the package as `edgequeue/_migrations`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgequeue.errors import EdgeQueueError, SchemaError, SchemaTooNew, StoreDamaged
+from edgequeue.store.sqlite import Database, translate, translated
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+REVISION = "0001"
+"""The newest migration; a test holds it to alembic's own head."""
+
+_upgrade_turn = threading.Lock()
+"""Alembic's context is global to the process: one upgrade at a time."""
+
+
+def ensure_schema(database: Database) -> None:
+    """Bring the tables to `REVISION`; normally one SELECT. SchemaError or StoreDamaged if it cannot be."""
+    with database.read() as connection:
+        if current_revision(connection, database.path) == REVISION:
+            return
+    with _upgrade_turn:
+        _upgrade(database)
+
+
+def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:
+    """The revision that the tables are at, None for an empty database. StoreDamaged for somebody else's tables."""
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        others = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 3")]
+        if others:
+            text = (
+                f"{path}: this database belongs to another program (it has the table {others[0]!r}). Name another path"
+            )
+            raise StoreDamaged(text) from None
+        return None
+    return None if row is None else str(row[0])
+
+
+def migrations_dir() -> Path:
+    """Where the migrations are: inside the installed package, or beside it in a checkout.
+
+    An editable install copies them into site-packages, where they would go stale; there the checkout's are taken.
+    """
+    package = Path(__file__).resolve().parents[1]
+    places = (package / "_migrations", package.parent / "migrations")
+    for place in places:
+        if (place / "env.py").is_file():
+            return place
+    raise SchemaError(f"the migrations are missing: neither {places[0]} nor {places[1]} is there. Reinstall edgequeue")
+
+
+def _upgrade(database: Database) -> None:
+    """Run the migrations in one transaction; a failure leaves the tables as they were."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+    known = {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}
+    engine = _migration_engine(database)
+    try:
+        with translated(database.path), engine.begin() as connection:
+            raw: Any = connection.connection.driver_connection
+            found = current_revision(raw, database.path)
+            if found == REVISION:  # another process upgraded while we waited for the lock
+                return
+            if found is not None and found not in known:
+                text = f"{database.path}: written by a newer edgequeue (schema {found}, this one knows {REVISION})"
+                raise SchemaTooNew(f"{text}. Upgrade edgequeue; nothing was changed")
+            config.attributes["connection"] = connection
+            command.upgrade(config, REVISION)
+    except EdgeQueueError:
+        raise
+    except Exception as error:  # whatever a migration raises, the transaction took it back
+        cause = getattr(error, "orig", None)
+        if isinstance(cause, sqlite3.Error):
+            raise translate(cause, database.path) from error
+        raise SchemaError(f"{database.path}: the tables could not be brought to this version: {error}") from error
+    finally:
+        engine.dispose()
+
+
+def _migration_engine(database: Database) -> Engine:
+    """An engine on a connection of its own, with transactions as SQLite means them.
+
+    The driver must not open or close transactions around DDL (isolation_level None in `connect`) and BEGIN IMMEDIATE
+    must be ours: with the defaults a migration that fails halfway leaves half of its tables and an empty version.
+    """
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import StaticPool
+
+    def opened() -> sqlite3.Connection:
+        connection = database.connect()
+        connection.execute("PRAGMA busy_timeout = 30000")  # several processes may open a new file at once
+        return connection
+
+    engine = create_engine("sqlite://", creator=opened, poolclass=StaticPool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def create_file(path: Path) -> None:
+    """Make an empty database file that only its owner may read; as root, owned as its directory is."""
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        try:
+            inherit_owner(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def inherit_owner(descriptor: int, path: Path) -> None:
+    """Run as root, a new file belongs to whoever owns its directory, or the service's own user could not write it."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        parent = path.parent.stat()
+        os.fchown(descriptor, parent.st_uid, parent.st_gid)

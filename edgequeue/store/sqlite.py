@@ -1,0 +1,288 @@
+"""SQLite as edgequeue uses it: one writing connection per process, one reading, our own patience, nothing torn.
+
+Everything that knows the driver stands here: pragmas, the wait for the write lock, the translation of errors, what a
+fork means. Several processes may have the file open; they take turns by BEGIN IMMEDIATE.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from edgequeue.errors import QueueBusy, QueueClosed, StoreDamaged, StoreError, StoreFull
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+PAGE_BYTES = 2048
+"""Chosen by measurement (docs/decisions.md); it cannot be changed later without rewriting the file."""
+
+CHECKPOINT_BYTES = 4 * 1024 * 1024
+"""The write-ahead log is copied back once it holds this much: bounds the log, and 1 put in 1,000 pays for it."""
+
+JOURNAL_BYTES_MAX = 16 * 1024 * 1024
+"""After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
+
+RETRY_SECONDS = (0.0002, 0.0005)
+"""Between two tries for the write lock. SQLite's own handler sleeps up to 100 ms and starves the other process."""
+
+_CONNECTIONS_OF_A_PARENT: list[sqlite3.Connection] = []
+"""Connections that came along in a fork: closing one in the child could hurt the parent's log, so they are kept."""
+
+
+def connect(
+    path: Path, *, durability: str = "full", writing: bool = True, page_bytes: int = PAGE_BYTES
+) -> sqlite3.Connection:
+    """A connection with edgequeue's pragmas. Raises what sqlite3 raises; `translated` makes it ours."""
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        run = connection.execute
+        run("PRAGMA temp_store = MEMORY")
+        run("PRAGMA secure_delete = OFF")  # `erase` overwrites on purpose; otherwise prune would write twice as much
+        if not writing:
+            run("PRAGMA query_only = ON")
+            run("PRAGMA wal_autocheckpoint = 0")
+            return connection
+        run(f"PRAGMA page_size = {page_bytes}")
+        if run("PRAGMA journal_mode").fetchone()[0] != "wal":
+            _patiently(lambda: run("PRAGMA journal_mode = WAL"), time.monotonic() + 5.0)
+        page_bytes = run("PRAGMA page_size").fetchone()[0]
+        run(f"PRAGMA synchronous = {'NORMAL' if durability == 'normal' else 'FULL'}")
+        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")
+        run(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class ForkAware(Protocol):
+    """What else has a lock that must be free when the process is copied."""
+
+    @property
+    def mutex(self) -> threading.Lock: ...
+
+    def reset_after_fork(self) -> None: ...
+
+
+class Database:
+    """One database file, as this process has it open. Safe from any thread; fork-aware."""
+
+    def __init__(self, path: Path, *, durability: str = "full", page_bytes: int = PAGE_BYTES) -> None:
+        self.path = path
+        self._durability = durability
+        self._page_bytes = page_bytes
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._engine: Engine | None = None
+        self.closed = False
+        self.on_fork: ForkAware | None = None
+        self._new_locks()
+        _OPEN.add(self)
+
+    def _new_locks(self) -> None:
+        self.write_turn = threading.Lock()
+        self._read_turn = threading.Lock()
+
+    @contextmanager
+    def write(self, timeout_seconds: float = 30.0) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        deadline = time.monotonic() + timeout_seconds
+        if not self.write_turn.acquire(timeout=timeout_seconds):
+            raise self.busy()
+        try:
+            with self.transaction(deadline) as connection:
+                yield connection
+        finally:
+            self.write_turn.release()
+
+    @contextmanager
+    def transaction(self, deadline: float) -> Iterator[sqlite3.Connection]:
+        """As `write`, for who holds `write_turn` already; waits for other processes until `deadline` (monotonic)."""
+        with translated(self.path):
+            connection = self._writing()
+            _patiently(lambda: connection.execute("BEGIN IMMEDIATE"), deadline)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a failed COMMIT may have rolled back by itself
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                raise
+
+    def busy(self) -> QueueBusy:
+        """The error for who waited too long for another thread of this process."""
+        return QueueBusy(f"{self.path}: another thread is writing for too long; nothing was stored. Try again")
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """The reading connection; statements in the block see one state only if the block begins a transaction."""
+        with self._read_turn, translated(self.path):
+            if self.closed:
+                raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+            if self._reader is None:
+                self._reader = connect(self.path, writing=False)
+            yield self._reader
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's door to the same file, for queries and administration; imported when first asked for."""
+        if self._engine is None:
+            from sqlalchemy import create_engine
+            from sqlalchemy.pool import NullPool
+
+            self._engine = create_engine(
+                "sqlite://", creator=lambda: connect(self.path, writing=False), poolclass=NullPool
+            )
+        return self._engine
+
+    def change_counter(self) -> int:
+        """A number that differs from the last one read when anything was committed since; costs no I/O."""
+        with self.read() as connection:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def disk_bytes(self) -> int:
+        """Bytes of the database, its log and its shared memory."""
+        total = 0
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                total += Path(f"{self.path}{suffix}").stat().st_size
+        return total
+
+    def close(self) -> None:
+        """Close the connections; the last process to do so copies the log back and removes it."""
+        with self.write_turn, self._read_turn:
+            self.closed = True
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _writing(self) -> sqlite3.Connection:
+        if self.closed:
+            raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+        if self._writer is None:
+            self._writer = self.connect()
+        return self._writer
+
+    def connect(self) -> sqlite3.Connection:
+        """A new writing connection with this database's settings."""
+        return connect(self.path, durability=self._durability, page_bytes=self._page_bytes)
+
+    def before_fork(self) -> None:
+        """No transaction may be in the middle of anything when the process is copied."""
+        if self.on_fork is not None:
+            self.on_fork.mutex.acquire()
+        self.write_turn.acquire()
+        self._read_turn.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._read_turn.release()
+        self.write_turn.release()
+        if self.on_fork is not None:
+            self.on_fork.mutex.release()
+
+    def after_fork_in_child(self) -> None:
+        """The child opens connections of its own; those it inherited are the parent's."""
+        _CONNECTIONS_OF_A_PARENT.extend(one for one in (self._reader, self._writer) if one is not None)
+        self._reader = self._writer = None
+        self._engine = None
+        self._new_locks()
+        if self.on_fork is not None:
+            self.on_fork.reset_after_fork()
+
+
+def _patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]
+    """Try until it is our turn. Short waits with jitter: both sides then keep 0.86–0.99 of their rate."""
+    while True:
+        try:
+            action()
+        except sqlite3.OperationalError as error:
+            if (error.sqlite_errorcode & 0xFF) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            return
+        time.sleep(random.uniform(*RETRY_SECONDS))
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """The driver's errors as ours, at the one border where both are known."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def translate(error: sqlite3.Error, path: Path) -> StoreError:
+    """What a driver's error means for the user of `path`."""
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    match code & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return QueueBusy(f"{path}: another process holds the write lock; nothing was stored. Try again")
+        case sqlite3.SQLITE_FULL:
+            return StoreFull(f"{path}: the disk is full; nothing was stored. Free some space: what is queued is safe")
+        case sqlite3.SQLITE_NOTADB:
+            return StoreDamaged(f"{path}: this file is no SQLite database. Name another path, or move the file aside")
+        case sqlite3.SQLITE_CORRUPT:
+            return StoreDamaged(
+                f"{path}: the database is damaged ({error}). Move it aside to start anew; keep the file"
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return StoreError(f"{path}: not writable by this user ({error}). {_who_may(path)}")
+        case sqlite3.SQLITE_CANTOPEN:
+            return StoreError(f"{path}: cannot be opened. {_who_may(path)}")
+        case sqlite3.SQLITE_IOERR:
+            return StoreError(f"{path}: the disk reported an error ({error}); nothing was stored. Check the disk")
+    return StoreError(f"{path}: {error}")
+
+
+def _who_may(path: Path) -> str:
+    for place in (path, path.parent):
+        try:
+            owner = place.stat().st_uid
+        except OSError:
+            continue
+        if not os.access(place, os.W_OK):
+            return (
+                f"{place} belongs to user {owner}, you are user {os.geteuid()}: run as that user, or change its owner"
+            )
+    return "Check that its directory exists and is writable"
+
+
+_OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
+_held_for_fork: list[Database] = []
+
+
+def _before_fork() -> None:
+    for database in list(_OPEN):
+        if not database.closed:
+            database.before_fork()
+            _held_for_fork.append(database)
+
+
+def _after_fork_in_parent() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop().after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop().after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,186 @@
+"""Mending and tidying: requeue, prune, the boots table, the checks of `doctor`."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from edgequeue.clock import Boot, Clock, QueueClock, next_boot
+from edgequeue.model import parse_event_id
+from edgequeue.store.packing import runs, unpack
+from edgequeue.store.sqlite import Database
+
+PRUNE_CHUNK_EVENTS = 1000
+"""Events deleted per transaction: the write lock is held some 8 ms at a time."""
+
+_QUEUE_ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is read as something else
+_LAST_SEEN = """
+    SELECT max(coalesce((SELECT enqueued_ms FROM events ORDER BY sequence DESC LIMIT 1), 0),
+               coalesce((SELECT max(opened_ms, coalesce(closed_ms, 0)) FROM requests ORDER BY number DESC LIMIT 1), 0),
+               coalesce((SELECT max(started_ms) FROM boots), 0))
+"""
+_BOOT_COLUMNS = "number, boot_id, started_ms, base_ms, wall_offset_ms, trusted"
+
+
+def open_books(database: Database, clock: Clock) -> tuple[str, QueueClock]:
+    """The queue's id and its clock; a new queue or a new boot is written down, otherwise nothing is."""
+    with database.read() as connection:
+        found = _books(connection, clock.boot_id())
+    if found is None:
+        with database.write() as connection:
+            found = _books(connection, clock.boot_id()) or _new_books(connection, clock)
+    queue_id, boot = found
+    return queue_id, QueueClock(boot, clock)
+
+
+def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | None:
+    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
+    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
+    if queue is None or row is None or row[1] != boot_id:
+        return None
+    return queue[0], _boot(row)
+
+
+def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]:
+    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
+    if queue is None:
+        queue = ("".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8)),)
+        connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", queue)
+    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
+    previous = _boot(row) if row else None
+    boot = next_boot(previous, connection.execute(_LAST_SEEN).fetchone()[0], clock)
+    connection.execute(
+        "INSERT INTO boots VALUES (?, ?, ?, ?, ?, ?)",
+        (boot.number, boot.boot_id, boot.started_ms, boot.base_ms, boot.wall_offset_ms, int(boot.trusted)),
+    )
+    return queue[0], boot
+
+
+def _boot(row: tuple[Any, ...]) -> Boot:
+    number, boot_id, started_ms, base_ms, wall_offset_ms, trusted = row
+    return Boot(number, boot_id, started_ms, base_ms, wall_offset_ms, bool(trusted))
+
+
+class Upkeep:
+    """The tidying half of the SQLite store."""
+
+    def __init__(self, database: Database, queue_id: str, clock: QueueClock) -> None:
+        self._database = database
+        self._queue_id = queue_id
+        self.clock = clock
+
+    def note_wall_clock(self) -> None:
+        """Write the corrected offset when the wall clock was stepped: this boot is shown right from then on."""
+        stepped = self.clock.stepped()
+        if stepped is None:
+            return
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE boots SET wall_offset_ms = ?, trusted = ? WHERE number = ?",
+                (stepped.wall_offset_ms, int(stepped.trusted), stepped.number),
+            )
+        self.clock.boot = stepped
+
+    def requeue(self, event_ids: Sequence[str] | None, destination: int | None) -> int:
+        """Dead events become pending again, with their attempts given back."""
+        where, values = "state = 'dead'", []
+        if destination is not None:
+            where, values = f"{where} AND destination = ?", [destination]
+        with self._database.write() as connection:
+            dead = connection.execute(f"SELECT sequence, destination FROM endings WHERE {where}", values).fetchall()
+            if event_ids is not None:
+                named = {found.sequence_from for one in event_ids if (found := parse_event_id(one))}
+                dead = [row for row in dead if row[0] in named]
+            connection.executemany(
+                "INSERT INTO pending (destination, priority, sequence) "
+                "SELECT destination, priority, sequence FROM events WHERE sequence = ?",
+                [(sequence,) for sequence, _ in dead],
+            )
+            connection.executemany("DELETE FROM endings WHERE sequence = ?", [(sequence,) for sequence, _ in dead])
+            connection.executemany(
+                "UPDATE destinations SET dead = dead - 1 WHERE id = ?", [(number,) for _, number in dead]
+            )
+        return len(dead)
+
+    def prune(self, delivered_before_ms: int | None, dead_before_ms: int | None) -> int:
+        """Delete what ended before these queue times, in short transactions; counts stay, sequences are not reused."""
+        count = 0
+        if delivered_before_ms is not None:
+            count += self._prune_delivered(delivered_before_ms)
+        if dead_before_ms is not None:
+            count += self._prune_ended(dead_before_ms)
+        return count
+
+    def _prune_delivered(self, before_ms: int) -> int:
+        """Requests in order: what one delivered goes first, then the request itself once none of its events is left."""
+        count = cursor = 0
+        while chunk := self._closed_requests(cursor, before_ms):
+            with self._database.write() as connection:
+                count += sum(_prune_request(connection, *row) for row in chunk)
+            cursor = chunk[-1][0]
+        return count
+
+    def _closed_requests(self, after: int, before_ms: int) -> list[tuple[int, str, bytes]]:
+        """The next requests closed before a time, about as many as hold `PRUNE_CHUNK_EVENTS` events."""
+        query = """
+            SELECT number, disposition, sequences, events FROM requests
+            WHERE number > ? AND closed_ms < ? ORDER BY number
+        """
+        chunk: list[tuple[int, str, bytes]] = []
+        room = PRUNE_CHUNK_EVENTS
+        with self._database.read() as connection:
+            rows = connection.execute(query, (after, before_ms))
+            for number, disposition, sequences, events in rows:
+                chunk.append((number, disposition, sequences))
+                room -= events
+                if room <= 0:
+                    break
+            rows.close()
+        return chunk
+
+    def _prune_ended(self, before_ms: int) -> int:
+        count = 0
+        while True:
+            with self._database.write() as connection:
+                rows = connection.execute(
+                    "SELECT sequence FROM endings WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNE_CHUNK_EVENTS)
+                ).fetchall()
+                _forget(connection, [sequence for (sequence,) in rows])
+                connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
+            count += len(rows)
+            if len(rows) < PRUNE_CHUNK_EVENTS:
+                return count
+
+    def check(self) -> list[str]:
+        """SQLite's own check of the file, in words."""
+        with self._database.read() as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+        return [] if found == ["ok"] else found
+
+
+def _prune_request(connection: sqlite3.Connection, number: int, disposition: str, data: bytes) -> int:
+    sequences = unpack(data)
+    notes = connection.execute("SELECT sequence, disposition FROM attempts WHERE request = ?", (number,)).fetchall()
+    noted = dict(notes)
+    delivered = sorted(one for one in sequences if noted.get(one, disposition) == "accepted")
+    count = _forget(connection, delivered)
+    if len(delivered) < len(sequences):
+        marks = "SELECT 1 FROM events WHERE sequence = ?"
+        if any(connection.execute(marks, (one,)).fetchone() for one in sequences):
+            return count
+    connection.execute("DELETE FROM attempts WHERE request = ?", (number,))
+    connection.execute("DELETE FROM requests WHERE number = ?", (number,))
+    return count
+
+
+def _forget(connection: sqlite3.Connection, sequences: Sequence[int]) -> int:
+    """Delete event rows; the high-water mark keeps their sequences from ever being given again."""
+    if not sequences:
+        return 0
+    rows = connection.executemany(
+        "DELETE FROM events WHERE sequence BETWEEN ? AND ?", list(runs(sorted(sequences)))
+    ).rowcount
+    connection.execute("UPDATE queue SET pruned_through = max(pruned_through, ?)", (max(sequences),))
+    return rows
