@@ -1,0 +1,178 @@
+"""How Adobe's answers are read: problem+json, the table of Edge's error codes, and what each status means.
+
+Pure, and lenient: fields may be missing, of another type, or many; nothing here raises, whatever the bytes are.
+The codes are those of Edge's troubleshooting page ("Detailed error codes list", developer.adobe.com); where the
+code is not listed the status decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from edgequeue.model import Batch, HttpResponse, Problem
+from edgequeue.outcome import Outcome, deferred, nobodys, paused, refused, shortened
+
+
+class Reading(Enum):
+    """What an answer comes to. REFUSE bisects; SPLIT bisects, but one event alone comes back later."""
+
+    PAUSE = "pause"
+    REFUSE = "refuse"
+    SPLIT = "split"
+    DEFER = "defer"
+    WAIT = "wait"
+
+
+PAUSE, REFUSE, SPLIT, DEFER, WAIT = Reading
+
+STATUS: Mapping[int, Reading] = {
+    400: REFUSE,
+    408: DEFER,
+    409: REFUSE,
+    413: REFUSE,
+    422: REFUSE,
+    425: DEFER,
+    429: WAIT,
+    503: WAIT,
+}
+"""The statuses that do not follow their class: any other 4xx pauses (credentials, address), any other 5xx defers."""
+
+MEND = "Mend the event and enqueue it again."
+"""The remedy for an event that was refused for what it holds."""
+
+_DATASTREAM = "Check datastream_id in [destinations.{name}]."
+_IN_ADOBE = "Mend datastream {datastream_id} in Adobe's Data Collection, or check datastream_id."
+_SIGNING = "Check the [auth.*] table of [destinations.{name}]: client_id, client_secret and scopes."
+_RIGHTS = "Give the account of [destinations.{name}] the rights in Adobe's Developer Console and Admin Console."
+_OURS = "This looks like a fault of edgequeue or of something between it and Adobe; report it."
+
+EXEG: Mapping[str, tuple[Reading, str]] = {
+    # the datastream
+    "EXEG-0000-503": (WAIT, ""),
+    "EXEG-0001-500": (DEFER, ""),
+    "EXEG-0002-400": (PAUSE, "Adobe did not find the datastream parameter ({code}). Check datastream_parameter."),
+    "EXEG-0003-400": (PAUSE, "datastream {datastream_id} is not known to Adobe ({code}). " + _DATASTREAM),
+    "EXEG-0004-422": (PAUSE, "datastream {datastream_id} is disabled ({code}). Enable it, or check datastream_id."),
+    "EXEG-0010-422": (PAUSE, _IN_ADOBE),
+    "EXEG-0011-422": (PAUSE, _IN_ADOBE),
+    "EXEG-0012-422": (PAUSE, _IN_ADOBE),
+    "EXEG-0013-422": (PAUSE, "Create the identity namespace in Adobe, or mend datastream {datastream_id}."),
+    # the request
+    "EXEG-0100-500": (SPLIT, ""),
+    "EXEG-0101-400": (REFUSE, MEND),
+    "EXEG-0102-400": (REFUSE, MEND),
+    "EXEG-0103-400": (REFUSE, MEND),
+    "EXEG-0104-422": (REFUSE, MEND),
+    "EXEG-0105-400": (REFUSE, MEND),
+    "EXEG-0106-400": (PAUSE, _OURS),
+    "EXEG-0107-400": (PAUSE, "Check datastream_parameter and path in [destinations.{name}]."),
+    "EXEG-0108-400": (PAUSE, "Check datastream_parameter and path in [destinations.{name}]."),
+    "EXEG-0109-408": (REFUSE, _OURS),
+    "EXEG-0110-400": (PAUSE, "Check datastream_parameter and path in [destinations.{name}]."),
+    "EXEG-0111-415": (PAUSE, _OURS),
+    "EXEG-0112-413": (REFUSE, MEND),
+    "EXEG-0113-400": (PAUSE, _IN_ADOBE),
+    # the services behind it
+    "EXEG-0200-504": (DEFER, ""),
+    "EXEG-0201-503": (WAIT, ""),
+    "EXEG-0202-502": (DEFER, ""),
+    "EXEG-0203-502": (DEFER, ""),
+    "EXEG-0205-502": (DEFER, ""),
+    # identities and consent
+    "EXEG-0300-502": (DEFER, ""),
+    "EXEG-0302-409": (REFUSE, MEND),
+    "EXEG-0304-400": (REFUSE, MEND),
+    "EXEG-0305-400": (REFUSE, MEND),
+    "EXEG-0306-400": (REFUSE, MEND),
+    "EXEG-0307-502": (DEFER, ""),
+    "EXEG-0308-400": (REFUSE, MEND),
+    # who may send
+    "EXEG-0400-403": (PAUSE, "Adobe takes no events from this country ({code}); ask your Adobe representative."),
+    "EXEG-0500-401": (PAUSE, _SIGNING),
+    "EXEG-0501-401": (PAUSE, "Adobe asks for a user's token ({code}). " + _SIGNING),
+    "EXEG-0502-401": (PAUSE, _SIGNING),
+    "EXEG-0503-401": (PAUSE, "The access token has expired ({code}). " + _SIGNING),
+    "EXEG-0504-401": (PAUSE, _RIGHTS),
+    "EXEG-0505-401": (PAUSE, "The token lacks a scope ({code}). " + _SIGNING),
+    "EXEG-0506-401": (PAUSE, _RIGHTS),
+}
+"""Edge's error codes: what each comes to, and the remedy for the operator ({name}, {datastream_id}, {code})."""
+
+_CODE = re.compile(r"EXEG-[0-9]{4}-[0-9]{3}")
+
+
+def foreign(response: HttpResponse) -> Outcome | None:
+    """The outcome for an answer that cannot be the service's own, whatever it says; None for one that may be."""
+    if response.body.lstrip(b" \t\r\n\f\v\x00\xef\xbb\xbf\xfe\xff")[:1] == b"<":
+        return nobodys(response, "a web page, not an answer of Adobe's")
+    if response.status < 200 or 300 <= response.status < 400 or response.status == 511 or response.status > 599:
+        return nobodys(response, "not a status that Adobe answers with")
+    return None
+
+
+def without_its_body(response: HttpResponse) -> Outcome:
+    """The outcome for a success that does not say what the service's own says: it may have taken the events."""
+    return nobodys(response, "a success without what Adobe answers", maybe_taken=True)
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The body as a JSON object; None when it is anything else."""
+    try:
+        document = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def edge_code(document: Mapping[str, Any] | None) -> str | None:
+    """Edge's error code, "EXEG-NNNN-SSS", from a problem's `type`; None when there is none."""
+    found = _CODE.search(text_of((document or {}).get("type")))
+    return found[0] if found else None
+
+
+def described(document: Mapping[str, Any] | None, response: HttpResponse) -> str:
+    """What the service says went wrong, on one line: title, detail, and the entries of the report."""
+    if document is None:
+        body = response.body[:2000].decode("utf-8", "replace")
+        return shortened(body) or f"HTTP {response.status} without a text"
+    report = document.get("report")
+    report = report if isinstance(report, dict) else {}
+    entries = report.get("errors")
+    parts = [document.get(key) for key in ("title", "detail", "message", "error_code", "error")]
+    parts.append(report.get("message"))
+    parts.extend(entries if isinstance(entries, list) else [entries])
+    texts = dict.fromkeys(text for text in map(text_of, parts) if text)  # each once: title and message often agree
+    return shortened("; ".join(texts)) or f"HTTP {response.status} without a text"
+
+
+def text_of(value: Any) -> str:
+    """A value as text: texts and numbers as they are, objects as JSON, nothing for the rest."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | dict):
+        return ""
+    return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
+
+
+def reading_of_status(status: int) -> Reading:
+    """What a status from 400 on means when nothing more is known."""
+    return STATUS.get(status, DEFER if status >= 500 else PAUSE)
+
+
+def outcome_of(reading: Reading, response: HttpResponse, batch: Batch, problem: Problem) -> Outcome:
+    """The outcome for a whole request."""
+    match reading:
+        case Reading.PAUSE:
+            return paused(response, problem)
+        case Reading.REFUSE:
+            return refused(response, batch, problem)
+        case Reading.SPLIT if len(batch) > 1:
+            return refused(response, batch, problem)
+        case Reading.WAIT:
+            return deferred(response, problem, asked=True)
+    return deferred(response, problem)

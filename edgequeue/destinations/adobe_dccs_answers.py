@@ -1,0 +1,169 @@
+"""How DCCS's answers are read: a 207 says for each message what became of it, and refusals say whose fault it was.
+
+Pure; nothing here raises. What cannot be told apart by event (`adobe_dccs_places.py`) is of unknown outcome and
+travels again, one by one and with the same `_id`. A refusal of something that our configuration wrote into the
+envelope pauses the destination; a refusal of what the application brought is the event's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from edgequeue.destinations import adobe_answers as answers
+from edgequeue.destinations.adobe_dccs_places import Entry, entry_of, placed, receipt_template
+from edgequeue.model import Batch, Disposition, HttpResponse, Problem
+from edgequeue.outcome import Outcome, Verdict, nobodys, paused, retry_after_seconds, shortened
+from edgequeue.retry import WELL, HoldState, Signal
+
+_REFUSALS = frozenset((400, 404, 409, 413, 422))
+"""Statuses of an entry that refuse the message itself; other 4xx are about credentials and the like."""
+
+_PREAMBLE = re.compile(r"\s*(?:\w+:\s*\[[^\]]*\]\s*)+")
+"""`inletId: […] imsOrgId: […] ` stands before every refusal and names nothing that is wrong."""
+
+_SETTINGS = (
+    (re.compile(r"ims\s?org|organi[sz]ation", re.IGNORECASE), "org_id"),
+    (re.compile(r"dataset", re.IGNORECASE), "dataset_id"),
+    (re.compile(r"flow", re.IGNORECASE), "flow_id"),
+    (re.compile(r"schema|xdm format", re.IGNORECASE), "schema_id"),
+)
+"""Which setting a refusal speaks of; the first that matches."""
+
+_CREDENTIALS = "Check auth in [destinations.{name}] and the [auth.*] table it names."
+_REMEDIES = {
+    401: "The inlet wants valid credentials. " + _CREDENTIALS,
+    403: "The token is not valid or lacks rights. " + _CREDENTIALS,
+    404: "Adobe does not know this inlet. Check endpoint in [destinations.{name}].",
+    407: "The proxy wants credentials. Check proxy in [destinations.{name}].",
+}
+
+
+def interpret(batch: Batch, response: HttpResponse, wrapped: Sequence[bool], name: str) -> Outcome:
+    """What an answer means for each event; `wrapped` tells which of them stand in our own envelope."""
+    strange = answers.foreign(response)
+    if strange:
+        return strange
+    document = answers.json_object(response.body)
+    if response.status in (200, 207):
+        responses = document.get("responses") if document else None
+        if document is None or not isinstance(responses, list):
+            return answers.without_its_body(response)
+        return _by_message(batch, response, document, [entry_of(element) for element in responses], wrapped, name)
+    if response.status == 204:
+        return nobodys(response, "an empty success, which DCCS does not answer with")
+    if response.status < 300:
+        return answers.without_its_body(response)
+    text = answers.described(document, response)
+    problem = _problem(response.status, text, name)
+    setting = _setting_at_fault(_reason(document) or text) if response.status in (400, 422) else None
+    if setting and all(wrapped):
+        return paused(response, _blamed(problem, setting, name))
+    return answers.outcome_of(answers.reading_of_status(response.status), response, batch, problem)
+
+
+def _by_message(
+    batch: Batch,
+    response: HttpResponse,
+    document: Mapping[str, Any],
+    entries: Sequence[Entry],
+    wrapped: Sequence[bool],
+    name: str,
+) -> Outcome:
+    pairs = list(zip(placed(entries, len(batch), answers.text_of(document.get("batchId"))), wrapped, strict=True))
+    # One accepted message in our envelope proves the envelope: what is refused beside it is refused for itself.
+    proven = any(entry is not None and entry.accepted and ours for entry, ours in pairs)
+    verdicts = [_verdict(entry, response, name, suspect=ours and not proven) for entry, ours in pairs]
+    default, exceptions = _condensed(verdicts)
+    return Outcome(
+        default,
+        exceptions=exceptions,
+        signal=_signal(verdicts, response),
+        singly=any(verdict.disposition is Disposition.UNKNOWN for verdict in verdicts),
+        service={key: _bounded(document[key]) for key in ("inletId", "batchId", "receivedTimeMs") if key in document},
+        http_status=response.status,
+    )
+
+
+def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect: bool) -> Verdict:
+    """What an entry means for its event; `suspect`: its envelope is ours, and nothing has proved it right."""
+    if entry is None:
+        return _unknown(response, "the answer does not tell what became of this event")
+    if entry.accepted:
+        return Verdict(Disposition.ACCEPTED, receipt=entry.receipt)
+    status = entry.status or 0
+    if status < 400:
+        return _unknown(response, "the answer for this event cannot be read")
+    problem = _problem(status, entry.text, name, refusals=_REFUSALS)
+    if status not in _REFUSALS:
+        return Verdict(Disposition.DEFER, problem, entry.receipt)
+    setting = _setting_at_fault(entry.text) if suspect else None
+    if setting:
+        return Verdict(Disposition.DEFER, _blamed(problem, setting, name), entry.receipt)
+    return Verdict(Disposition.REJECT, problem, entry.receipt)
+
+
+def _unknown(response: HttpResponse, text: str) -> Verdict:
+    problem = Problem("not_told_apart", text, "It is sent again, one by one and with the same _id.", response.status)
+    return Verdict(Disposition.UNKNOWN, problem)
+
+
+def _condensed(verdicts: Sequence[Verdict]) -> tuple[Verdict, dict[int, Verdict]]:
+    """One verdict for as many events as can be, and the others by position: each of those costs the store a row."""
+    accepted = [position for position, verdict in enumerate(verdicts) if verdict.disposition is Disposition.ACCEPTED]
+    template = receipt_template([(position, verdicts[position].receipt) for position in accepted])
+    if template:
+        told = set(accepted)
+        default = Verdict(Disposition.ACCEPTED, receipt=template)
+        return default, {position: verdict for position, verdict in enumerate(verdicts) if position not in told}
+    default = Counter(verdicts).most_common(1)[0][0]
+    return default, {position: verdict for position, verdict in enumerate(verdicts) if verdict != default}
+
+
+def _signal(verdicts: Sequence[Verdict], response: HttpResponse) -> Signal:
+    """What the answer says about the destination as a whole: a pause first, then success, then whoever has to wait."""
+    waiting = [verdict.problem for verdict in verdicts if verdict.disposition is Disposition.DEFER and verdict.problem]
+    for problem in waiting:
+        if answers.reading_of_status(problem.status or 0) not in (answers.DEFER, answers.WAIT):
+            return Signal(HoldState.PAUSED, problem)
+    if any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts):
+        return WELL
+    if len(verdicts) == 1 and verdicts[0].disposition is Disposition.UNKNOWN:
+        waiting.append(verdicts[0].problem or Problem("not_told_apart", ""))  # alone already: at once would be for ever
+    return Signal(HoldState.BACKING_OFF, waiting[0], retry_after_seconds(response)) if waiting else WELL
+
+
+# --- whose fault it was ---------------------------------------------------------------------------------------------
+
+
+def _problem(status: int, text: str, name: str, *, refusals: frozenset[int] = frozenset()) -> Problem:
+    reading = answers.REFUSE if status in refusals else answers.reading_of_status(status)
+    remedy = ""
+    if reading is answers.REFUSE:
+        remedy = answers.MEND
+    elif reading is answers.PAUSE:
+        remedy = _REMEDIES.get(status, "Check endpoint in [destinations.{name}].")
+    return Problem(f"http_{status}", text, remedy.format(name=name), status)
+
+
+def _setting_at_fault(text: str) -> str | None:
+    """The setting that a refusal speaks of, None when it speaks of nothing that we wrote."""
+    said = _PREAMBLE.sub("", text, count=1)
+    return next((setting for pattern, setting in _SETTINGS if pattern.search(said)), None)
+
+
+def _blamed(problem: Problem, setting: str, name: str) -> Problem:
+    return replace(problem, remedy=f"Check {setting} in [destinations.{name}]: Adobe refuses what it says.")
+
+
+def _reason(document: Mapping[str, Any] | None) -> str:
+    """The exact reason in a problem+json, rather than its title, which is the same for many reasons."""
+    report = (document or {}).get("report")
+    return answers.text_of(report.get("message")) if isinstance(report, dict) else ""
+
+
+def _bounded(value: Any) -> Any:
+    return value if isinstance(value, int) else shortened(answers.text_of(value))
