@@ -1,0 +1,63 @@
+# The single door: everything here makes its own virtual environment and needs nothing else but Python and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "edgequeue needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/run.stamp
+
+.PHONY: demo
+demo: $(VENV)/run.stamp ## The whole story in a minute: offline, sell, power cut, back online, drain, ask
+	@$(BIN)/edgequeue demo
+
+.PHONY: test
+test: $(VENV)/dev.stamp ## Every test
+	$(BIN)/python -m pytest -q $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp ## Style, types and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint test ## What has to pass before anything lands
+
+.PHONY: format
+format: $(VENV)/dev.stamp ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench-store
+bench-store: $(VENV)/dev.stamp ## The store against raw sqlite3, ratios within one run (ARGS=--quick for a short one)
+	$(BIN)/python benchmarks/store.py $(ARGS)
+
+.PHONY: bench-drain
+bench-drain: $(VENV)/dev.stamp ## 100,000 events enqueued offline, then drained over HTTP to the emulator
+	$(BIN)/python benchmarks/drain.py $(ARGS)
+
+.PHONY: wheel
+wheel: $(VENV)/dev.stamp ## Build the wheel and the source archive into dist/
+	$(BIN)/python -m build
+
+.PHONY: clean
+clean: ## Remove what make has made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
