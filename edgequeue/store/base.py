@@ -72,6 +72,7 @@ class Store(Protocol):
 
     queue_id: str
     schema_revision: str
+    path: Path
 
     # --- taking events in -------------------------------------------------------------------------------------------
 
@@ -138,6 +139,9 @@ class Store(Protocol):
     def now_ms(self) -> int:
         """Queue time."""
 
+    def wall_ms(self) -> int:
+        """The device's wall clock, milliseconds since 1970."""
+
     def counts(self, name: str | None = None) -> Ledger:
         """The ledger of the whole queue, or of one destination."""
 
@@ -152,6 +156,9 @@ class Store(Protocol):
 
     def find(self, reference: str) -> list[Record]:
         """Events by the application's own key, oldest first."""
+
+    def records(self, sequences: Sequence[int]) -> list[Record]:
+        """Events by their sequences, in that order."""
 
     def events(self, wanted: EventFilter) -> Iterable[Record]:
         """Events as they stand, read in pages."""
@@ -184,8 +191,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of everything. Idempotent."""
-
-
-def database_path(store: Store) -> Path | None:
-    """The file of a store that has one."""
-    return getattr(store, "path", None)

@@ -131,6 +131,9 @@ class SqliteStore:
     def now_ms(self) -> int:
         return self._clock.now_ms()
 
+    def wall_ms(self) -> int:
+        return self._clock.wall_ms()
+
     def queue_ms(self, wall_ms: int) -> int:
         return wall_ms - self._clock.boot.wall_offset_ms
 
@@ -148,6 +151,9 @@ class SqliteStore:
 
     def find(self, reference: str) -> list[Record]:
         return self._archived().find(reference, self.now_ms())
+
+    def records(self, sequences: Sequence[int]) -> list[Record]:
+        return self._archived().records(sequences, self.now_ms())
 
     def events(self, wanted: EventFilter) -> Iterator[Record]:
         return self._archived().events(wanted, self.now_ms())

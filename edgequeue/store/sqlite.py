@@ -31,6 +31,9 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 JOURNAL_BYTES_MAX = 16 * 1024 * 1024
 """After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
 
+READ_PATIENCE_MS = 10_000
+"""How long a read waits for another process's recovery of the log: the only thing that ever makes it wait."""
+
 RETRY_SECONDS = (0.0002, 0.0005)
 """Between two tries for the write lock. SQLite's own handler sleeps up to 100 ms and starves the other process."""
 
@@ -45,6 +48,8 @@ def connect(
     connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
         run = connection.execute
+        # While another process recovers the log after a crash, even a read is told to wait.
+        run(f"PRAGMA busy_timeout = {READ_PATIENCE_MS}")
         run("PRAGMA temp_store = MEMORY")
         run("PRAGMA secure_delete = OFF")  # `erase` overwrites on purpose; otherwise prune would write twice as much
         if not writing:
@@ -58,6 +63,7 @@ def connect(
         run(f"PRAGMA synchronous = {'NORMAL' if durability == 'normal' else 'FULL'}")
         run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")
         run(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
+        run("PRAGMA busy_timeout = 0")  # for the write lock we wait ourselves
     except BaseException:
         connection.close()
         raise

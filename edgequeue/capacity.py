@@ -1,0 +1,54 @@
+"""The operator's limits on what the queue may hold, watched without counting at each put."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from edgequeue.errors import QueueFull
+
+SHARE = 16
+"""A measurement allows puts of a sixteenth of the room it found, then it is measured again: other processes put too."""
+
+
+class Capacity:
+    """Refuses what would exceed `max_events` pending events or `max_bytes` in use. Safe from any thread."""
+
+    def __init__(self, measure: Callable[[], tuple[int, int]], max_events: int | None, max_bytes: int | None) -> None:
+        self._measure = measure
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._events_left = self._bytes_left = 0
+        self._turn = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Make room for one event of `size` bytes; QueueFull when there is none."""
+        if self._max_events is None and self._max_bytes is None:
+            return
+        with self._turn:
+            if self._events_left < 1 or self._bytes_left < size:
+                self._refill(size)
+            self._events_left -= 1
+            self._bytes_left -= size
+
+    def _refill(self, size: int) -> None:
+        events, used = self._measure()
+        self._events_left = self._bytes_left = 2**62
+        if self._max_events is not None:
+            room = self._max_events - events
+            if room < 1:
+                self._events_left = 0
+                raise QueueFull(
+                    f"the queue holds {events:,} events and max_events is {self._max_events:,}; nothing was stored. "
+                    "Deliver some (edgequeue sync), or raise max_events"
+                )
+            self._events_left = max(room // SHARE, 1)
+        if self._max_bytes is not None:
+            room = self._max_bytes - used
+            if room < size:
+                self._bytes_left = 0
+                raise QueueFull(
+                    f"the queue uses {used:,} bytes and max_bytes is {self._max_bytes:,}; nothing was stored. "
+                    "Deliver some (edgequeue sync), prune what is delivered (edgequeue prune), or raise max_bytes"
+                )
+            self._bytes_left = max(room // SHARE, size)

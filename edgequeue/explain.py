@@ -1,0 +1,108 @@
+"""Saying why: the state of each destination, and one sentence for the technician. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from edgequeue.retry import Hold, HoldState
+from edgequeue.store.base import DestinationRow
+from edgequeue.views import DestinationView, Ledger, Reason, WorkerView
+
+Clockface = Callable[[int], datetime]
+"""Queue time in milliseconds -> wall-clock time."""
+
+WORDS = {"ok": "ok", "offline": "offline", "backing_off": "backing off", "paused": "paused", "waiting": "waiting"}
+
+
+def destination_view(row: DestinationRow, *, configured: bool, now_ms: int, at: Clockface) -> DestinationView:
+    """A destination as it is shown."""
+    state, next_ms = _state(row, configured=configured, now_ms=now_ms)
+    return DestinationView(
+        type=row.type,
+        state=state,
+        reason=_reason(row, state, at),
+        next_attempt_at=at(next_ms) if next_ms is not None else None,
+        oldest_pending_at=None if row.oldest_pending_ms is None else at(row.oldest_pending_ms),
+        last_accepted_at=None if row.last_accepted_ms is None else at(row.last_accepted_ms),
+        counts=row.counts,
+        last_request=row.last_request,
+    )
+
+
+def _state(row: DestinationRow, *, configured: bool, now_ms: int) -> tuple[str, int | None]:
+    """The state's name, and when the next try is due where it waits."""
+    if not configured:
+        return "unconfigured", None
+    if row.hold.state is not HoldState.OK:
+        return row.hold.state.value, row.hold.until_ms if row.hold.waits(now_ms) else None
+    if row.counts.pending and row.next_due_ms is not None and row.next_due_ms > now_ms:
+        return "waiting", row.next_due_ms
+    return "ok", None
+
+
+def _reason(row: DestinationRow, state: str, at: Clockface) -> Reason | None:
+    if state == "unconfigured":
+        text = f"the configuration has no destination {row.name!r} any more"
+        return Reason("unconfigured", text, f"Put [destinations.{row.name}] back; its events are kept.", None)
+    hold: Hold = row.hold
+    if hold.problem is None:
+        return None
+    return Reason(hold.problem.code, hold.problem.text, hold.problem.remedy, at(hold.since_ms))
+
+
+def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: WorkerView | None, now: datetime) -> str:
+    """One sentence or two: why nothing is being sent right now, and what would help."""
+    waiting = {name: one for name, one in destinations.items() if one.counts.pending or one.counts.sending}
+    if not waiting:
+        return _nothing_waits(ledger)
+    troubled = [_trouble(name, one, now) for name, one in waiting.items() if one.state != "ok"]
+    if troubled:
+        return " ".join(troubled)
+    count = sum(one.counts.pending + one.counts.sending for one in waiting.values())
+    if worker is None:
+        return f"{_events(count)} and no worker is running. Run: edgequeue sync (once) or edgequeue run (for good)."
+    who = "a sync" if worker.kind == "sync" else "the worker"
+    return f"{_events(count)} and {who} (process {worker.pid}) is sending."
+
+
+def _nothing_waits(ledger: Ledger) -> str:
+    if ledger.enqueued == 0:
+        return "The queue is empty: nothing has been enqueued yet."
+    if ledger.dead:
+        were = "was" if ledger.dead == 1 else "were"
+        return (
+            f"Nothing waits to be sent, but {ledger.dead} {were} refused. "
+            "See: edgequeue list --status dead; once mended: edgequeue requeue."
+        )
+    return "Nothing waits to be sent: everything that was enqueued has been delivered or otherwise ended."
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event waits" if count == 1 else f"{count:,} events wait"
+
+
+def _trouble(name: str, view: DestinationView, now: datetime) -> str:
+    count = view.counts.pending + view.counts.sending
+    head = f"{_events(count)} for {name}"
+    when = f"; next try {_clock(view.next_attempt_at, now)}" if view.next_attempt_at else ""
+    if view.state == "waiting":
+        return f"{head}: each was refused and is tried again{when}."
+    reason = view.reason
+    if reason is None:
+        return f"{head}: {WORDS.get(view.state, view.state)}{when}."
+    since = f" since {_clock(reason.since, now)}" if reason.since else ""
+    label = "" if view.state == "unconfigured" else f"{WORDS.get(view.state, view.state)}{since}: "
+    text = f"{head}: {label}{reason.text}{when}.".replace("..", ".")
+    help_text = f" {reason.remedy}" if reason.remedy else ""
+    if view.state == "paused":
+        help_text += " Then run: edgequeue sync."
+    return text + help_text
+
+
+def _clock(moment: datetime | None, now: datetime) -> str:
+    """Local time, with the date when it is not today."""
+    if moment is None:
+        return "soon"
+    local, today = moment.astimezone(), now.astimezone()
+    return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M")

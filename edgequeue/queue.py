@@ -1,0 +1,418 @@
+"""`EventQueue`: the facade, and the one place that wires the parts together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from edgequeue.capacity import Capacity
+from edgequeue.clock import Clock, moment
+from edgequeue.errors import ConfigError, InvalidEvent, QueueClosed
+from edgequeue.model import Draft, Priority, Status
+from edgequeue.store.base import EventFilter, Store
+from edgequeue.views import QueueStatus, Record, RecordDetail, RequestView, SyncReport
+
+if TYPE_CHECKING:
+    from edgequeue.config import Settings
+    from edgequeue.courier import Sender
+    from edgequeue.destinations.base import Destination
+    from edgequeue.runner import Runner
+    from edgequeue.sync import Progress
+
+log = logging.getLogger("edgequeue")
+
+DAY_MS = 86_400_000
+BYTES_MAX = 4 * 1024**3
+"""The default of `max_bytes`: some three million events of 1 KB."""
+
+Callback = Callable[[Record], None]
+PausedCallback = Callable[[str, str], None]
+
+
+class EventQueue:
+    """A durable queue of events. Safe from any thread; use one per process and database.
+
+    `database` is a path; `destinations` are `AdobeEdge(…)`, `AdobeDccs(…)` and the like. Delivered events are kept
+    `keep_delivered_days`, others that ended `keep_dead_days` (None: for ever). At `max_events` pending or `max_bytes`
+    in use `enqueue` raises QueueFull. `durability="normal"` is faster and may lose the last seconds at a power cut.
+    Callbacks run on the worker's thread; what they raise is logged and stops nothing. Raises StoreError and its kin.
+    """
+
+    def __init__(
+        self,
+        database: str | Path,
+        destinations: Sequence[Destination] = (),
+        *,
+        keep_delivered_days: float | None = 7,
+        keep_dead_days: float | None = 30,
+        max_events: int | None = None,
+        max_bytes: int | None = BYTES_MAX,
+        durability: str = "full",
+        clock: Clock | None = None,
+        transport: Callable[[Destination], Sender] | None = None,
+        on_delivered: Callback | None = None,
+        on_dead: Callback | None = None,
+        on_paused: PausedCallback | None = None,
+    ) -> None:
+        from edgequeue.store.facade import SqliteStore
+
+        if durability not in ("full", "normal"):
+            raise ConfigError(f"durability is {durability!r}; it is 'full' or 'normal'")
+        names = [one.name for one in destinations]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"two destinations have the same name: {', '.join(sorted(names))}")
+        self.configuration: Path | None = None
+        self.destinations: Mapping[str, Destination] = {one.name: one for one in destinations}
+        self._keep = (_milliseconds(keep_delivered_days), _milliseconds(keep_dead_days))
+        self._transport = transport
+        self._callbacks = (on_delivered, on_dead, on_paused)
+        self._runner: Runner | None = None
+        self._turn = threading.Lock()
+        self._closed = False
+        self._store: Store = SqliteStore.open(Path(database), clock=clock, durability=durability)
+        self._capacity = Capacity(self._store.room, max_events, max_bytes)
+        for one in destinations:
+            self._store.register(one.name, one.type)
+
+    @classmethod
+    def open(cls, config: str | Path | None = None, **options: Any) -> Self:
+        """Open the queue that a configuration file describes, `edgequeue.toml` where none is named.
+
+        Raises ConfigError, which names the file, the key and the remedy, and StoreError and its kin.
+        """
+        import os
+
+        from edgequeue.config import find_config, load_settings
+
+        path = find_config(None if config is None else Path(config), os.environ)
+        return cls.from_settings(load_settings(path), **options)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Self:
+        """Open the queue that these settings describe."""
+        queue = settings.queue
+        found = cls(
+            queue.database,
+            list(settings.destinations.values()),
+            keep_delivered_days=queue.keep_delivered_days,
+            keep_dead_days=queue.keep_dead_days,
+            max_events=queue.max_events,
+            max_bytes=queue.max_bytes,
+            durability=queue.durability,
+            **options,
+        )
+        found.configuration = settings.path
+        return found
+
+    # --- taking events in ---------------------------------------------------------------------------------------------
+
+    def enqueue(
+        self,
+        event: Mapping[str, Any],
+        destination: str | None = None,
+        *,
+        priority: Priority | str = Priority.NORMAL,
+        reference: str | None = None,
+        timeout_seconds: float = 5.0,
+    ) -> str:
+        """Store one event durably and return its id: when this returns, the event survives a power cut.
+
+        `destination` may be left out where there is only one; `reference` is the application's own key. Raises
+        InvalidEvent, QueueFull, QueueBusy (after `timeout_seconds`), StoreError and its kin or QueueClosed, and then
+        nothing was stored.
+        """
+        target = self.target(destination)
+        draft = self._draft(target, event, reference)
+        self._capacity.take(len(draft.payload))
+        event_id = self._store.put(target.name, draft, as_priority(priority), timeout_seconds)
+        if self._runner is not None:
+            self._runner.nudge(target.name)
+        return event_id
+
+    def enqueue_many(
+        self,
+        events: Iterable[Mapping[str, Any]] | Mapping[str, Any],
+        destination: str | None = None,
+        *,
+        priority: Priority | str = Priority.NORMAL,
+        reference: str | None = None,
+        timeout_seconds: float = 5.0,
+    ) -> list[str]:
+        """Store all events or none, in one transaction; ids in the order of the input. Raises as `enqueue` does.
+
+        A whole request document (such as `{"events": [...]}`) is taken apart. An iterable is consumed before the
+        write lock is taken, and kept in a temporary file beyond some megabytes.
+        """
+        target = self.target(destination)
+        parts = self.split(events, target.name) if isinstance(events, Mapping) else events
+
+        def drafts() -> Iterator[Draft]:
+            for number, event in enumerate(parts, start=1):
+                try:
+                    draft = self._draft(target, event, reference)
+                except InvalidEvent as error:
+                    raise error.at(f"event {number}") from error.__cause__
+                self._capacity.take(len(draft.payload))
+                yield draft
+
+        ids = self._store.put_many(target.name, drafts(), as_priority(priority), timeout_seconds)
+        if self._runner is not None:
+            self._runner.nudge(target.name)
+        return ids
+
+    def check(self, event: Any, destination: str | None = None) -> tuple[str, ...]:
+        """Check one event without storing it; returns warnings, raises InvalidEvent."""
+        return self._draft(self.target(destination), event, None, quiet=True).warnings
+
+    def split(self, document: Mapping[str, Any], destination: str | None = None) -> list[Any]:
+        """The events of a whole request document; a single event is a list of one."""
+        found = self.target(destination).split(document)
+        return [document] if found is None else found
+
+    def target(self, name: str | None) -> Destination:
+        """The destination of that name, or the only one. ConfigError names the ones there are."""
+        if self._closed:
+            raise QueueClosed("this queue was closed; open it again")
+        if name is not None:
+            found = self.destinations.get(name)
+            if found is None:
+                raise ConfigError(f"no destination is named {name!r}; there are: {self._names()}")
+            return found
+        if len(self.destinations) == 1:
+            return next(iter(self.destinations.values()))
+        if not self.destinations:
+            raise ConfigError("no destination is configured: add a [destinations.NAME] table")
+        raise ConfigError(f"there are several destinations, so name one of them: {self._names()}")
+
+    def _names(self) -> str:
+        return ", ".join(self.destinations) or "none"
+
+    def _draft(self, target: Destination, event: Any, reference: str | None, *, quiet: bool = False) -> Draft:
+        try:
+            draft = target.check(event, self._store.wall_ms())
+        except InvalidEvent:
+            if isinstance(event, Mapping) and target.split(event) is not None:
+                raise InvalidEvent(
+                    "this is a whole request document, not one event", remedy="Pass it to enqueue_many"
+                ) from None
+            raise
+        if draft.warnings and not quiet:
+            for text in draft.warnings:
+                log.warning("%s: %s", target.name, text, extra={"action": "warn", "destination": target.name})
+        return draft if reference is None else draft._replace(reference=as_reference(reference))
+
+    # --- delivering ---------------------------------------------------------------------------------------------------
+
+    def start(self, kind: str = "embedded") -> None:
+        """Drain in the background until `stop` or `close`. Does nothing when it is started already."""
+        from edgequeue.runner import Runner
+
+        self.target(next(iter(self.destinations), None))
+        with self._turn:
+            if self._runner is None:
+                self._runner = Runner(
+                    self._store, self._enabled(None), self._transport, self._keep, kind, self._callbacks
+                )
+                self._runner.start()
+
+    def stop(self, timeout_seconds: float = 10.0) -> bool:
+        """End the background worker; what is in the middle of an exchange is cut off and sent again later.
+
+        Returns whether it ended in time. Nothing is lost either way.
+        """
+        with self._turn:
+            runner, self._runner = self._runner, None
+        return True if runner is None else runner.stop(timeout_seconds)
+
+    def sync(
+        self,
+        timeout_seconds: float | None = None,
+        *,
+        destination: str | None = None,
+        limit: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        catch_interrupt: bool = False,
+    ) -> SyncReport:
+        """Drain now, in this call. By hand means now: our own backoff and a pause are skipped for one try, a wait that
+        the service asked for is not. Without a timeout it ends when every destination with events has to wait; with
+        one, waits are honoured until the queue is empty or the time is up.
+        """
+        from edgequeue.runner import Runner
+        from edgequeue.sync import sync
+
+        self.target(destination or next(iter(self.destinations), None))
+        runner = Runner(self._store, self._enabled(destination), self._transport, self._keep, "sync", self._callbacks)
+        try:
+            report = sync(
+                runner.workers,
+                self._store,
+                lambda: self._remaining(destination),
+                timeout_seconds=timeout_seconds,
+                limit=limit,
+                on_progress=on_progress,
+            )
+        finally:
+            runner.close()
+        if report.stopped_because == "interrupted" and not catch_interrupt:
+            raise KeyboardInterrupt
+        return report
+
+    def _enabled(self, name: str | None) -> list[Destination]:
+        return [one for one in self.destinations.values() if one.enabled and name in (None, one.name)]
+
+    def _remaining(self, name: str | None) -> int:
+        counts = self._store.counts(name)
+        return counts.pending + counts.sending
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def status(self) -> QueueStatus:
+        """Ledger, destinations and worker at this moment, with a sentence that says why nothing is sent."""
+        from edgequeue.explain import destination_view, why
+
+        store = self._store
+        now_ms = store.now_ms()
+        offset_ms = store.wall_ms() - now_ms
+
+        def at(queue_ms: int) -> datetime:
+            return moment(queue_ms + offset_ms)
+
+        rows = store.destination_rows()
+        views = {
+            row.name: destination_view(row, configured=row.name in self.destinations, now_ms=now_ms, at=at)
+            for row in rows
+            if row.name in self.destinations or row.counts.enqueued
+        }
+        ledger = store.counts()
+        worker = next((row.owner for row in rows if row.owner is not None), None)
+        return QueueStatus(
+            queue_id=store.queue_id,
+            database=str(store.path),
+            configuration=None if self.configuration is None else str(self.configuration),
+            schema_revision=store.schema_revision,
+            disk_bytes=store.disk_bytes(),
+            ledger=ledger,
+            worker=worker,
+            destinations=views,
+            why=why(ledger, views, worker, at(now_ms)),
+        )
+
+    def get(self, event_id: str) -> RecordDetail | None:
+        """One event with its payload and the requests it travelled in; None when the id is not known."""
+        return self._store.get(event_id)
+
+    def resolve(self, text: str) -> list[str]:
+        """The ids of the events that an event id, an `_id` or the beginning of either may mean."""
+        return self._store.resolve(text)
+
+    def find(self, reference: str) -> list[Record]:
+        """Events by the application's own key, oldest first."""
+        return self._store.find(reference)
+
+    def events(
+        self,
+        status: Status | str | None = None,
+        destination: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Record]:
+        """Events as they stand, oldest first, read as the iteration goes."""
+        yield from self._store.events(self.wanted(status, destination, since, limit))
+
+    def export(
+        self,
+        status: Status | str | None = None,
+        destination: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[tuple[Record, bytes]]:
+        """Events with their payloads as JSON documents that `enqueue` takes again."""
+        yield from self._store.payloads(self.wanted(status, destination, since, limit))
+
+    def wanted(
+        self, status: Status | str | None, destination: str | None, since: datetime | None, limit: int | None
+    ) -> EventFilter:
+        """A filter from what people give."""
+        try:
+            wanted = None if status is None else Status(status)
+        except ValueError:
+            raise ConfigError(f"no status is named {status!r}; there are: {', '.join(Status)}") from None
+        since_ms = None if since is None else self._store.queue_ms(round(since.timestamp() * 1000))
+        return EventFilter(wanted, destination, since_ms, limit)
+
+    def requests(
+        self, request_id: str | None = None, *, destination: str | None = None, limit: int | None = None
+    ) -> list[RequestView]:
+        """What was sent, newest first; by the beginning of a request id when one is given."""
+        return self._store.requests(destination, limit, request_id)
+
+    # --- mending and tidying ------------------------------------------------------------------------------------------
+
+    def requeue(self, *event_ids: str, destination: str | None = None) -> int:
+        """Dead events become pending again: the named ones, or all (of a destination) when none is named.
+
+        Returns how many. An id that is not known or not dead is passed over.
+        """
+        count = self._store.requeue(list(event_ids) or None, destination)
+        if self._runner is not None:
+            for name in self.destinations:
+                self._runner.nudge(name)
+        return count
+
+    def prune(self, older_than_days: float | None = None, statuses: Iterable[str] = ("delivered", "dead")) -> int:
+        """Delete ended events, by default those past their retention; returns how many. The ledger keeps the counts."""
+        now_ms = self._store.now_ms()
+        kept = self._keep if older_than_days is None else (_milliseconds(older_than_days),) * 2
+        before = [None if one is None else now_ms - one for one in kept]
+        chosen = {Status(one) for one in statuses}
+        delivered = before[0] if Status.DELIVERED in chosen else None
+        return self._store.prune(delivered, before[1] if chosen - {Status.DELIVERED} else None)
+
+    def damage(self) -> list[str]:
+        """What is wrong with the database, in words; empty when nothing is."""
+        return self._store.check()
+
+    def close(self) -> None:
+        """Stop the worker and let go of the database. Idempotent; the queue cannot be used afterwards."""
+        if not self._closed:
+            self.stop()
+            self._closed = True
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def as_priority(value: Priority | str) -> Priority:
+    """A priority from its name; InvalidEvent names the ones there are."""
+    if isinstance(value, Priority):
+        return value
+    for one in Priority:
+        if value == one.label:
+            return one
+    labels = ", ".join(one.label for one in Priority)
+    raise InvalidEvent(f"no priority is named {value!r}", field="priority", remedy=f"There are: {labels}")
+
+
+def as_reference(value: str) -> str:
+    """A reference as it is kept; InvalidEvent when it is no text or too long."""
+    from edgequeue.destinations.base import REFERENCE_LENGTH_MAX
+
+    if not isinstance(value, str) or not value or len(value) > REFERENCE_LENGTH_MAX:
+        remedy = f"Give 1 to {REFERENCE_LENGTH_MAX} characters of text"
+        raise InvalidEvent("the reference cannot be kept", field="reference", remedy=remedy)
+    return value
+
+
+def _milliseconds(days: float | None) -> int | None:
+    return None if days is None else round(days * DAY_MS)

@@ -1,0 +1,134 @@
+"""The workers of one process: one per destination, with what each needs to reach its service."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edgequeue.courier import Sender
+from edgequeue.destinations.base import Destination
+from edgequeue.model import Batch
+from edgequeue.outcome import Settlement
+from edgequeue.retry import Hold, HoldState
+from edgequeue.store.base import Lease, Store
+from edgequeue.worker import Retention, Worker
+
+log = logging.getLogger("edgequeue")
+
+
+class Runner:
+    """Makes the workers, and runs them on background threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        destinations: Sequence[Destination],
+        transport: Callable[[Destination], Sender] | None,
+        keep: tuple[int | None, int | None],
+        kind: str,
+        callbacks: tuple[Callable[..., None] | None, ...],
+    ) -> None:
+        self._store = store
+        make = transport or over_http
+        self._senders = {one.name: make(one) for one in destinations}
+        retention = Retention(*keep)
+        listener = Callbacks(store, *callbacks) if any(callbacks) else None
+        self.workers = [
+            Worker(store, one, self._senders[one.name], kind=kind, listener=listener, retention=retention)
+            for one in destinations
+        ]
+        self._by_name = {one.destination.name: one for one in self.workers}
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Each worker on a daemon thread: an interpreter that exits without close loses nothing."""
+        for worker in self.workers:
+            thread = threading.Thread(target=worker.run, name=f"edgequeue-{worker.destination.name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def nudge(self, name: str) -> None:
+        """Something was enqueued for a destination."""
+        worker = self._by_name.get(name)
+        if worker is not None:
+            worker.nudge()
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Let the turns under way end for half of the time, then cut their exchanges off."""
+        deadline = time.monotonic() + timeout_seconds
+        for worker in self.workers:
+            worker.stop()
+        self._join(deadline - timeout_seconds / 2)
+        for worker, thread in zip(self.workers, self._threads, strict=True):
+            if thread.is_alive():
+                worker.abort()
+        self._join(deadline)
+        self.close()
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """Close what reaches the services."""
+        for sender in self._senders.values():
+            close = getattr(sender, "close", None)
+            if close is not None:
+                close()
+
+    def _join(self, deadline: float) -> None:
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+
+
+def over_http(destination: Destination) -> Sender:
+    """The real transport for a destination, with its time-outs, certificates and proxy."""
+    from edgequeue.transport import HttpxTransport
+
+    return HttpxTransport(
+        connect_timeout_seconds=destination.connect_timeout_seconds,
+        timeout_seconds=destination.timeout_seconds,
+        ca_file=destination.ca_file,
+        client_cert=destination.client_cert,
+        proxy=destination.proxy,
+        connections_max=destination.requests_in_flight_max,
+    )
+
+
+class Callbacks:
+    """Tells the application what became of its events. What a callback raises is logged and stops nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        on_delivered: Callable[..., None] | None,
+        on_dead: Callable[..., None] | None,
+        on_paused: Callable[..., None] | None,
+    ) -> None:
+        self._store = store
+        self._on_delivered = on_delivered
+        self._on_dead = on_dead
+        self._on_paused = on_paused
+        self._paused: set[str] = set()
+
+    def __call__(self, lease: Lease, settled: Sequence[tuple[Batch, Settlement]], hold: Hold) -> None:
+        for _, settlement in settled:
+            if self._on_delivered is not None and settlement.delivered:
+                for record in self._store.records([sequence for _, sequence in settlement.delivered]):
+                    _call(self._on_delivered, record)
+            if self._on_dead is not None and settlement.deaths:
+                for record in self._store.records([death.sequence for death in settlement.deaths]):
+                    _call(self._on_dead, record)
+        if hold.state is not HoldState.PAUSED:
+            self._paused.discard(lease.name)
+        elif lease.name not in self._paused:
+            self._paused.add(lease.name)
+            if self._on_paused is not None and hold.problem is not None:
+                _call(self._on_paused, lease.name, f"{hold.problem.text}. {hold.problem.remedy}")
+
+
+def _call(callback: Callable[..., None], *values: Any) -> None:
+    try:
+        callback(*values)
+    except Exception:
+        log.exception("a callback failed; delivery goes on", extra={"action": "callback"})

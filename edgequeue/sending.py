@@ -1,0 +1,240 @@
+"""One turn of sending: rescue, claim, batch, encode, record, send, interpret, settle.
+
+Everything that is decided is decided by pure functions; this only carries values between them, the store and the
+network. The loop around it stands in `worker.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import NamedTuple
+
+from edgequeue.auth import Denied
+from edgequeue.batching import Load, fill
+from edgequeue.courier import Answer, Couriers, Sender
+from edgequeue.destinations.base import Destination
+from edgequeue.errors import TransportError
+from edgequeue.model import Batch, Problem
+from edgequeue.outcome import Death, Outcome, Settlement, settle, settle_failure, signal_of
+from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
+from edgequeue.store.base import Closing, Lease, NewRequest, Store
+
+log = logging.getLogger("edgequeue")
+
+DAMAGED = Problem(
+    code="damaged",
+    text="the stored payload does not match its checksum: the file was damaged",
+    remedy="It was not sent. Enqueue the event again from where it came.",
+)
+
+
+class Turn(NamedTuple):
+    """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None when nothing is pending."""
+
+    claimed: int = 0
+    delivered: int = 0
+    dead: int = 0
+    requests: int = 0
+    deferred: frozenset[int] = frozenset()
+    next_due_ms: int | None = None
+    leased: bool = True
+
+
+Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
+"""Told after each settled turn: what was settled, and what holds the destination back now."""
+
+
+class Sending:
+    """The turns of one destination: its lease, what holds it back, and the pace it keeps. For one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        destination: Destination,
+        sender: Sender,
+        *,
+        kind: str,
+        policy: RetryPolicy | None = None,
+        dice: Random | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.destination = destination
+        self.kind = kind
+        self._store = store
+        self._sender = sender
+        self._couriers = Couriers(sender, destination.name)
+        self._policy = policy or RetryPolicy()
+        self._dice = dice or Random()
+        self._listener = listener
+        self._lease: Lease | None = None
+        self._hold = Hold()
+        self._paced_until_ms = 0
+        self._unsettled: list[Closing] = []
+
+    # --- one turn -----------------------------------------------------------------------------------------------------
+
+    def step(self, *, by_hand: bool = False, events_max: int | None = None) -> Turn:
+        """One turn. `by_hand` skips our own backoff and a pause for this turn, never a wait the service asked for."""
+        if not self.acquire():
+            return Turn(leased=False)
+        self._write_down()
+        now_ms = self._store.now_ms()
+        if self._hold.waits(now_ms, by_hand=by_hand):
+            return Turn(next_due_ms=self._hold.asked_until_ms if by_hand else self._hold.until_ms)
+        if now_ms < self._paced_until_ms:
+            return Turn(next_due_ms=self._paced_until_ms)
+        loads = self._loads(now_ms, events_max)
+        if not loads:
+            return Turn(next_due_ms=self._store.next_due_ms(self.destination.name))
+        credentials = self.destination.credentials.headers()
+        if isinstance(credentials, Denied):
+            return self._denied(credentials, loads, now_ms)
+        wanted = self.destination.credential_headers
+        return self._send(loads, {name: credentials[name] for name in wanted if name in credentials})
+
+    def acquire(self) -> bool:
+        """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
+        if self._lease is not None:
+            return True
+        self._lease = self._store.acquire(self.destination.name, self.kind)
+        if self._lease is None:
+            return False
+        rescued = self._store.rescue(self._lease)
+        if rescued:
+            extra = {"action": "rescue", "destination": self.destination.name, "requests": rescued}
+            log.warning(
+                "%s: %d requests of a dead worker have an unknown outcome", self.destination.name, rescued, extra=extra
+            )
+        self._hold = self._store.hold(self.destination.name)
+        return True
+
+    def _loads(self, now_ms: int, events_max: int | None) -> list[Load]:
+        """What to send now. A destination in trouble is asked with one request, a paused one with one event."""
+        assert self._lease is not None
+        limits = self.destination.limits
+        loads_max = self.destination.requests_in_flight_max
+        if self._hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
+            loads_max = 1
+        count = 1 if self._hold.state is HoldState.PAUSED else loads_max * limits.events_max
+        if events_max is not None:
+            count = min(count, events_max)
+        records = self._store.claim(self._lease, now_ms, count, loads_max * limits.bytes_max)
+        damaged = [Death(one.sequence, one.priority, one.attempts, DAMAGED) for one in records if not one.intact]
+        if damaged:
+            self._store.bury(self._lease, damaged, now_ms)
+            log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
+        return fill((one for one in records if one.intact), limits, self.destination.item, loads_max)
+
+    def _send(self, loads: Sequence[Load], credentials: Mapping[str, str]) -> Turn:
+        """Record, send, interpret, settle."""
+        assert self._lease is not None
+        batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
+        requests = [self.destination.encode(batch) for batch in batches]
+        rows = [
+            NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
+            for batch, request in zip(batches, requests, strict=True)
+        ]
+        numbers = self._store.record(self._lease, rows, self._store.now_ms())
+        answers, interruption = self._couriers.send_all(requests, credentials)
+        settled, signals = self._judge(batches, answers)
+        now_ms = self._store.now_ms()
+        self._pace(now_ms)
+        hold = self._after(settled, signals, now_ms)
+        self._hold = hold or self._hold
+        self._unsettled = [Closing(number, one) for number, (_, one) in zip(numbers, settled, strict=True)]
+        self._write_down()
+        if self._listener is not None:
+            self._listener(self._lease, settled, self._hold)
+        if interruption is not None:
+            raise interruption
+        return _turn(settled, self._hold)
+
+    def _write_down(self) -> None:
+        """Settle what was answered; where the disk refuses now, it is done first thing in the next turn."""
+        if self._unsettled:
+            assert self._lease is not None
+            self._store.settle(self._lease, self._unsettled, self._store.now_ms(), self._hold)
+            self._unsettled = []
+
+    def _judge(
+        self, batches: Sequence[Batch], answers: Sequence[Answer]
+    ) -> tuple[list[tuple[Batch, Settlement]], list[Signal]]:
+        """What each answer means: the changes to make, and what it says about the destination."""
+        settled: list[tuple[Batch, Settlement]] = []
+        signals: list[Signal] = []
+        for batch, answer in zip(batches, answers, strict=True):
+            if isinstance(answer, TransportError):
+                settled.append((batch, settle_failure(batch, answer)))
+                signals.append(signal_of(answer))
+                continue
+            outcome: Outcome = self.destination.interpret(batch, answer)
+            settlement = settle(
+                batch,
+                outcome,
+                attempts_max=self.destination.attempts_max,
+                policy=self._policy,
+                now_ms=self._store.now_ms(),
+                unit_random=self._dice.random(),
+            )
+            settled.append((batch, settlement))
+            if outcome.signal is not None:
+                signals.append(outcome.signal)
+        return settled, signals
+
+    def _after(self, settled: Sequence[tuple[Batch, Settlement]], signals: list[Signal], now_ms: int) -> Hold | None:
+        """The new hold, None when it stays as it is."""
+        signal = worst(signals) or WELL
+        if signal is WELL and not any(one.delivered or one.deaths or one.waits for _, one in settled):
+            # Nothing moved and nobody said why: without a wait this would become a busy loop against the service.
+            problem = settled[0][1].verdict.problem or Problem("no_progress", "the answer settled no event")
+            signal = Signal(HoldState.BACKING_OFF, problem)
+        before = Hold() if WELL in signals else self._hold
+        hold = next_hold(before, signal, now_ms, self._policy, self._dice.random())
+        return None if hold == self._hold else hold
+
+    def _denied(self, denied: Denied, loads: Sequence[Load], now_ms: int) -> Turn:
+        """No credentials: nothing is sent and no event is touched."""
+        state = HoldState.PAUSED if denied.lasting else HoldState.BACKING_OFF
+        self._hold = next_hold(self._hold, Signal(state, denied.problem), now_ms, self._policy, self._dice.random())
+        self._store.set_hold(self.destination.name, self._hold)
+        if self._listener is not None and self._lease is not None:
+            self._listener(self._lease, [], self._hold)
+        deferred = frozenset(record.sequence for load in loads for record in load.records)
+        return Turn(claimed=len(deferred), deferred=deferred, next_due_ms=self._hold.until_ms)
+
+    def _pace(self, now_ms: int) -> None:
+        rate = self.destination.requests_per_second_max
+        if rate is not None:
+            self._paced_until_ms = now_ms + round(1000 / rate)
+
+    @property
+    def hold(self) -> Hold:
+        """What holds the destination back, as this worker knows it."""
+        return self._hold
+
+    def abort(self) -> None:
+        """End the exchanges under way at once; their outcome is unknown."""
+        self._sender.abort()
+
+    def close(self) -> None:
+        """Let go of the lease and the threads. Idempotent."""
+        self._couriers.close()
+        if self._lease is not None:
+            self._store.release(self._lease)
+            self._lease = None
+
+
+def _turn(settled: Sequence[tuple[Batch, Settlement]], hold: Hold) -> Turn:
+    delivered = dead = requests = 0
+    deferred: set[int] = set()
+    for batch, settlement in settled:
+        delivered += len(settlement.delivered)
+        dead += len(settlement.deaths)
+        requests += not settlement.unsent
+        ended = {sequence for _, sequence in settlement.delivered} | {death.sequence for death in settlement.deaths}
+        deferred.update(record.sequence for record in batch.records if record.sequence not in ended)
+    claimed = sum(len(batch) for batch, _ in settled)
+    return Turn(claimed, delivered, dead, requests, frozenset(deferred), hold.until_ms or None)

@@ -1,0 +1,202 @@
+"""Sync: drain now, by hand, and say what was done.
+
+Each destination is drained on a thread of its own; where a running worker of another process holds the lease, it is
+asked to send now and its progress is followed. Who waits can be interrupted: nothing is left half done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from edgequeue.retry import HoldState
+from edgequeue.sending import Turn
+from edgequeue.store.base import Store
+from edgequeue.views import SyncReport
+from edgequeue.worker import Worker
+
+FOLLOW_SECONDS = 0.2
+"""How often the progress of another process's worker is looked at."""
+
+ANSWER_SECONDS = 5.0
+"""How long such a worker may take to show that it was asked: it looks every half second, and then sends."""
+
+TICK_SECONDS = 0.1
+"""How often the caller is told of progress."""
+
+REASONS = ("interrupted", "limit", "timeout", "waiting", "empty")
+"""Why a sync ends; where destinations differ, the first of these is reported."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been done so far, added up over the destinations."""
+
+    limit: int | None = None
+    delivered: int = 0
+    dead: int = 0
+    requests: int = 0
+    deferred: set[int] = field(default_factory=set)
+    reserved: int = 0
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, turn: Turn) -> None:
+        with self.turn:
+            self.delivered += turn.delivered
+            self.dead += turn.dead
+            self.requests += turn.requests
+            self.deferred |= turn.deferred
+
+    def room(self) -> int | None:
+        """How many events may still be tried; None without a limit. Events tried again count once."""
+        if self.limit is None:
+            return None
+        with self.turn:
+            return max(self.limit - self.delivered - self.dead, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """For a progress bar: what is done, and what is left of what was asked for."""
+
+    delivered: int
+    dead: int
+    requests: int
+    remaining: int
+
+
+class Drain:
+    """Drains one destination until it is empty, has to wait, or is stopped."""
+
+    def __init__(self, worker: Worker, store: Store, tally: Tally, deadline: float | None) -> None:
+        self._worker = worker
+        self._name = worker.destination.name
+        self._store = store
+        self._tally = tally
+        self._deadline = deadline
+        self.reason = "empty"
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """The thread's work; what it raises is kept for the caller."""
+        try:
+            self.reason = self._drain()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._worker.close()
+
+    def _drain(self) -> str:
+        by_hand = True
+        while not self._worker.stopping:
+            room = self._tally.room()
+            if room == 0:
+                return "limit"
+            turn = self._worker.step(by_hand=by_hand, events_max=room)
+            if not turn.leased:
+                return self._follow()
+            self._tally.add(turn)
+            by_hand = False
+            if self._out_of_time():
+                return "timeout"
+            if turn.claimed and not self._worker.hold.waits(self._store.now_ms()):
+                continue
+            if turn.next_due_ms is None and not turn.claimed:
+                return "empty"
+            if self._deadline is None or self._worker.hold.state is HoldState.PAUSED:
+                return "waiting"
+            self._sleep_until(turn.next_due_ms or self._store.now_ms())
+        return "interrupted"
+
+    def _follow(self) -> str:
+        """Another process sends: ask it to do so now, and watch."""
+        asked_at = time.monotonic()
+        hold_before = self._store.hold(self._name)
+        before = self._store.counts(self._name)
+        self._store.ask_to_send(self._name)
+        while not self._worker.stopping:
+            counts = self._store.counts(self._name)
+            done = Turn(delivered=max(counts.delivered - before.delivered, 0), dead=max(counts.dead - before.dead, 0))
+            self._tally.add(done)
+            before = counts
+            if counts.pending + counts.sending == 0:
+                return "empty"
+            hold = self._store.hold(self._name)
+            tried = hold != hold_before or time.monotonic() - asked_at > ANSWER_SECONDS
+            patient = self._deadline is not None and hold.state is not HoldState.PAUSED
+            if tried and not patient and hold.waits(self._store.now_ms()):
+                return "waiting"
+            if self._out_of_time():
+                return "timeout"
+            if self._worker.acquire():  # the other one has ended: go on ourselves
+                return self._drain()
+            self._worker.pause(FOLLOW_SECONDS)
+        return "interrupted"
+
+    def _sleep_until(self, due_ms: int) -> None:
+        seconds = max((due_ms - self._store.now_ms()) / 1000, 0.0)
+        if self._deadline is not None:
+            seconds = min(seconds, max(self._deadline - time.monotonic(), 0.0))
+        self._worker.pause(max(seconds, 0.01))
+
+    def _out_of_time(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+
+def sync(
+    workers: Sequence[Worker],
+    store: Store,
+    remaining: Callable[[], int],
+    *,
+    timeout_seconds: float | None = None,
+    limit: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> SyncReport:
+    """Drain with these workers. Ctrl-C ends it in an orderly way and is reported as "interrupted"."""
+    started = time.monotonic()
+    deadline = None if timeout_seconds is None else started + timeout_seconds
+    tally = Tally(limit)
+    drains = [Drain(worker, store, tally, deadline) for worker in workers]
+    threads = [threading.Thread(target=one.run, name="edgequeue-sync", daemon=True) for one in drains]
+    interrupted = False
+
+    def tell() -> None:
+        if on_progress is not None:
+            on_progress(Progress(tally.delivered, tally.dead, tally.requests, remaining()))
+
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(TICK_SECONDS)
+                tell()
+    except KeyboardInterrupt:
+        interrupted = True
+    _end(workers, threads)
+    for drain in drains:
+        if drain.error is not None:
+            raise drain.error
+    tell()
+    reasons = {drain.reason for drain in drains} or {"empty"}
+    return SyncReport(
+        delivered=tally.delivered,
+        dead=tally.dead,
+        deferred=len(tally.deferred),
+        requests=tally.requests,
+        remaining=remaining(),
+        seconds=round(time.monotonic() - started, 3),
+        stopped_because="interrupted" if interrupted else next(one for one in REASONS if one in reasons),
+    )
+
+
+def _end(workers: Sequence[Worker], threads: Sequence[threading.Thread]) -> None:
+    """Stop what still runs; exchanges under way end at once and are settled as unknown."""
+    for worker in workers:
+        worker.stop()
+    for worker, thread in zip(workers, threads, strict=True):
+        if thread.is_alive():
+            worker.abort()
+            thread.join(ANSWER_SECONDS)

@@ -1,0 +1,147 @@
+"""The worker: turns of sending until it is stopped, with one interruptible sleep between them.
+
+One worker per destination, each on a thread of its own, so that one destination in trouble never slows another.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from random import Random
+
+from edgequeue.courier import Sender
+from edgequeue.destinations.base import Destination
+from edgequeue.errors import StoreError
+from edgequeue.retry import RetryPolicy
+from edgequeue.sending import Listener, Sending, Turn
+from edgequeue.store.base import Store
+
+log = logging.getLogger("edgequeue")
+
+POLL_SECONDS = 0.5
+"""How often an idle worker looks whether another process has enqueued: one pragma, no I/O."""
+
+REST_SECONDS_MIN = 0.02
+"""The shortest sleep between two turns without work: whatever goes wrong, it is never a busy loop."""
+
+STORE_TROUBLE_SECONDS = 5.0
+"""The wait after the database could not be used (a full disk, a lock held for long) before it is tried again."""
+
+
+@dataclass(slots=True)
+class Retention:
+    """How long ended records are kept, in milliseconds of queue time; None keeps them for ever."""
+
+    delivered_ms: int | None = 7 * 86_400_000
+    dead_ms: int | None = 30 * 86_400_000
+    every_ms: int = 3_600_000
+    due_ms: int = 0
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def tidy(self, store: Store) -> None:
+        """Prune when it is time; of several workers one does it."""
+        now_ms = store.now_ms()
+        if now_ms < self.due_ms or not self.turn.acquire(blocking=False):
+            return
+        try:
+            self.due_ms = now_ms + self.every_ms
+            count = store.prune(
+                None if self.delivered_ms is None else now_ms - self.delivered_ms,
+                None if self.dead_ms is None else now_ms - self.dead_ms,
+            )
+            if count:
+                log.info("pruned %d events past their retention", count, extra={"action": "prune", "events": count})
+        finally:
+            self.turn.release()
+
+
+class Worker(Sending):
+    """Drains one destination. `run` and `step` belong to one thread; `nudge`, `stop` and `abort` to any."""
+
+    def __init__(
+        self,
+        store: Store,
+        destination: Destination,
+        sender: Sender,
+        *,
+        kind: str,
+        policy: RetryPolicy | None = None,
+        dice: Random | None = None,
+        listener: Listener | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        super().__init__(store, destination, sender, kind=kind, policy=policy, dice=dice, listener=listener)
+        self._retention = retention
+        self._wake_number = store.wake_number(destination.name)
+        self._change_counter = -1
+        self._condition = threading.Condition()
+        self._stopping = self._asked = self._nudged = False
+
+    def run(self) -> None:
+        """Turns until `stop`; between them one wait that ends early when something is enqueued, asked or stopped."""
+        while not self._stopping:
+            with self._condition:
+                asked, self._asked, self._nudged = self._asked, False, False
+            try:
+                turn = self.step(by_hand=asked)
+                if turn.claimed:
+                    continue
+                if self._retention is not None:
+                    self._retention.tidy(self._store)
+                self._store.note_wall_clock()
+                self._wait(turn)
+            except StoreError as error:
+                extra = {"action": "store_error", "destination": self.destination.name}
+                log.error("%s: %s; trying again", self.destination.name, error, extra=extra)
+                self.pause(STORE_TROUBLE_SECONDS)
+        self.close()
+
+    def _wait(self, turn: Turn) -> None:
+        """Until the next record falls due; other processes are noticed by the database's change counter."""
+        while True:
+            due_ms = turn.next_due_ms
+            left = POLL_SECONDS if due_ms is None else min(POLL_SECONDS, (due_ms - self._store.now_ms()) / 1000)
+            if self._rest(max(left, REST_SECONDS_MIN)) or left < POLL_SECONDS or not turn.leased:
+                return
+            counter = self._store.change_counter()
+            if counter != self._change_counter:
+                self._change_counter = counter
+                number = self._store.wake_number(self.destination.name)
+                if number != self._wake_number:
+                    self._wake_number = number
+                    self._asked = True
+                if self._asked or not self._held():
+                    return
+
+    def _held(self) -> bool:
+        return self._lease is not None and self._hold.waits(self._store.now_ms())
+
+    def _rest(self, seconds: float) -> bool:
+        """Sleep; True when woken. While the destination is held back, new events are no reason to wake."""
+        with self._condition:
+            return self._condition.wait_for(
+                lambda: self._stopping or self._asked or (self._nudged and not self._held()), timeout=seconds
+            )
+
+    def pause(self, seconds: float) -> bool:
+        """Sleep unless stopped; True when stopped."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._stopping, timeout=seconds)
+
+    def nudge(self) -> None:
+        """Something was enqueued in this process."""
+        if not self._nudged:
+            with self._condition:
+                self._nudged = True
+                self._condition.notify_all()
+
+    def stop(self) -> None:
+        """End after the turn under way."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
