@@ -118,7 +118,7 @@ class Sending:
         loads_max = self.destination.requests_in_flight_max
         if self._hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
             loads_max = 1
-        count = 1 if self._hold.state is HoldState.PAUSED else loads_max * limits.events_max
+        count = loads_max * limits.events_max
         if events_max is not None:
             count = min(count, events_max)
         records = self._store.claim(self._lease, now_ms, count, loads_max * limits.bytes_max)
@@ -126,7 +126,11 @@ class Sending:
         if damaged:
             self._store.bury(self._lease, damaged, now_ms)
             log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
-        return fill((one for one in records if one.intact), limits, self.destination.item, loads_max)
+        intact = [one for one in records if one.intact]
+        if self._hold.state is HoldState.PAUSED and intact:
+            # Any of them, not always the oldest: it may be that very event that the service cannot do with.
+            intact = [self._dice.choice(intact)]
+        return fill(intact, limits, self.destination.item, loads_max)
 
     def _send(self, loads: Sequence[Load], credentials: Mapping[str, str]) -> Turn:
         """Record, send, interpret, settle."""
