@@ -147,7 +147,7 @@ class Table:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error: the known name that is nearest to a wrong one (or those, if equally near), or all of them."""
+    """The end of an error: the known name nearest to a wrong one (all that are equally near), or what is known."""
     from difflib import SequenceMatcher, get_close_matches  # only who made a mistake pays for it
 
     names = sorted(set(known))

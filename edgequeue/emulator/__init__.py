@@ -1,0 +1,18 @@
+"""Adobe Edge and Adobe DCCS on loopback: a second, independent reading of the services' contracts, with faults.
+
+Imports nothing of edgequeue outside this package and nothing beyond the standard library, so that it can disagree with
+the client.
+
+    with Emulator(port=0) as emulator:
+        emulator.add_fault(Fault("status", status=503))
+        ...
+        assert emulator.arrived.duplicates == 0
+"""
+
+from __future__ import annotations
+
+from edgequeue.emulator.faults import KINDS, Fault, parse_fault
+from edgequeue.emulator.memory import Arrived, RequestSeen
+from edgequeue.emulator.server import Emulator
+
+__all__ = ["KINDS", "Arrived", "Emulator", "Fault", "RequestSeen", "parse_fault"]

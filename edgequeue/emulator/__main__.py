@@ -1,0 +1,141 @@
+"""`python -m edgequeue.emulator`: the emulator as a program. First line: where it listens; then a line per request."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edgequeue.emulator.contract import ERROR_SHAPES
+from edgequeue.emulator.faults import KINDS, Fault, parse_fault
+from edgequeue.emulator.memory import RequestSeen
+from edgequeue.emulator.server import Emulator
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What `serve` needs to know. Empty `datastreams` or `inlets` mean: all are known."""
+
+    port: int = 0
+    host: str = "127.0.0.1"
+    token: str | None = None
+    org_id: str | None = None
+    datastreams: tuple[str, ...] = ()
+    inlets: tuple[str, ...] = ()
+    required_fields: tuple[str, ...] = ()
+    error_shape: str = "older"
+    faults: tuple[Fault, ...] = ()
+    quiet: bool = False
+
+
+def serve(options: ServeOptions) -> int:
+    """Run until SIGINT or SIGTERM, then print what arrived. The exit code: 0, or 2 where it cannot listen.
+
+    To be called in the main thread: it blocks both signals there (and in the threads it starts) and waits for them,
+    so that no handler ever runs in the middle of something.
+    """
+    emulator = Emulator(
+        options.port,
+        options.host,
+        token=options.token,
+        org_id=options.org_id,
+        datastreams=options.datastreams or None,
+        inlets=options.inlets or None,
+        required_fields=options.required_fields,
+        error_shape=options.error_shape,
+        on_request=None if options.quiet else lambda seen: _print(describe(seen)),
+    )
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        with emulator:
+            for fault in options.faults:
+                emulator.add_fault(fault)
+            _print(f"emulator listening on {emulator.url}")
+            signal.sigwait(_ENDING)
+    except OSError as error:
+        print(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    arrived = emulator.arrived
+    _print(f"arrived {arrived.events}, distinct {arrived.distinct}, duplicates {arrived.duplicates}")
+    return 0
+
+
+def describe(seen: RequestSeen) -> str:
+    """One readable line for a request; the time is UTC."""
+    at = datetime.fromtimestamp(seen.at, UTC).strftime("%H:%M:%S.%f")[:-3]
+    events = f"{seen.events} event{'' if seen.events == 1 else 's'}"
+    fault = f"  fault: {seen.fault}" if seen.fault else ""
+    status = seen.status or "no answer"
+    return f"{at}  {seen.service or 'unknown'}  {seen.method} {seen.path}  {events}  {status}{fault}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and serve."""
+    given = _parser().parse_args(arguments)
+    return serve(
+        ServeOptions(
+            port=given.port,
+            host=given.host,
+            token=given.token,
+            org_id=given.org_id,
+            datastreams=tuple(given.datastream),
+            inlets=tuple(given.inlet),
+            required_fields=tuple(given.require),
+            error_shape=given.error_shape,
+            faults=tuple(given.fault),
+            quiet=given.quiet,
+        )
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m edgequeue.emulator",
+        description="Adobe Edge and Adobe DCCS on loopback, with faults on request.",
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="port to listen on; 0, the default, takes a free one")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--token", help="switches authentication on; the one valid bearer token")
+    add("--org-id", help="the organisation; messages of another are refused")
+    add("--datastream", action="append", default=[], metavar="ID", help="a known datastream (repeatable; none: any)")
+    add("--inlet", action="append", default=[], metavar="ID", help="a known inlet (repeatable; none: any)")
+    add("--require", action="append", default=[], metavar="FIELD", help="a field each DCCS entity needs (repeatable)")
+    add("--error-shape", choices=ERROR_SHAPES, default="older", help="shape of refused messages (%(default)s)")
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        type=_fault,
+        metavar="FAULT",
+        help=f"name[:key=value]..., such as retry_after:seconds=2:times=3 (repeatable); names: {', '.join(KINDS)}",
+    )
+    add("--quiet", action="store_true", help="no line per request")
+    return parser
+
+
+def _fault(text: str) -> Fault:
+    try:
+        fault = parse_fault(text)
+        if fault.kind == "offline" and fault.seconds is None:
+            raise ValueError("offline needs seconds here: once offline, nothing could end it")
+        return fault
+    except ValueError as error:  # argparse would replace the text of a ValueError with its own
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _print(line: str) -> None:
+    with suppress(BrokenPipeError):  # `emulator | head` must not take the services down
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
