@@ -31,24 +31,37 @@ class Capacity:
             self._events_left -= 1
             self._bytes_left -= size
 
-    def _refill(self, size: int) -> None:
+    def bulk(self) -> Callable[[int], None]:
+        """`take` for one bulk put: measured once, and what the put itself adds is counted."""
+        if self._max_events is None and self._max_bytes is None:
+            return lambda _: None
         events, used = self._measure()
+
+        def take(size: int) -> None:
+            nonlocal events, used
+            self._check(events, used, size)
+            events, used = events + 1, used + size
+
+        return take
+
+    def _refill(self, size: int) -> None:
+        self._events_left = self._bytes_left = 0
+        events, used = self._measure()
+        self._check(events, used, size)
         self._events_left = self._bytes_left = 2**62
         if self._max_events is not None:
-            room = self._max_events - events
-            if room < 1:
-                self._events_left = 0
-                raise QueueFull(
-                    f"the queue holds {events:,} events and max_events is {self._max_events:,}; nothing was stored. "
-                    "Deliver some (edgequeue sync), or raise max_events"
-                )
-            self._events_left = max(room // SHARE, 1)
+            self._events_left = max((self._max_events - events) // SHARE, 1)
         if self._max_bytes is not None:
-            room = self._max_bytes - used
-            if room < size:
-                self._bytes_left = 0
-                raise QueueFull(
-                    f"the queue uses {used:,} bytes and max_bytes is {self._max_bytes:,}; nothing was stored. "
-                    "Deliver some (edgequeue sync), prune what is delivered (edgequeue prune), or raise max_bytes"
-                )
-            self._bytes_left = max(room // SHARE, size)
+            self._bytes_left = max((self._max_bytes - used) // SHARE, size)
+
+    def _check(self, events: int, used: int, size: int) -> None:
+        if self._max_events is not None and events >= self._max_events:
+            raise QueueFull(
+                f"the queue holds {events:,} events and max_events is {self._max_events:,}; nothing was stored. "
+                "Deliver some (edgequeue sync), or raise max_events"
+            )
+        if self._max_bytes is not None and used + size > self._max_bytes:
+            raise QueueFull(
+                f"the queue uses {used:,} bytes and max_bytes is {self._max_bytes:,}; nothing was stored. "
+                "Deliver some (edgequeue sync), prune what is delivered (edgequeue prune), or raise max_bytes"
+            )

@@ -23,6 +23,9 @@ class Sender(Protocol):
 
     def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse: ...
 
+    def reach(self, url: str) -> None:
+        """Whether the host can be connected to at all; NotSent when not. Sends nothing."""
+
     def abort(self) -> None: ...
 
 

@@ -75,9 +75,7 @@ class Story:
         self.say("1", "The network is down. A till sells.")
         self.service.go_offline()
         acknowledged = self.sell(1, SALES_BEFORE, kill=True)
-        self.tell_line(
-            f"[red]SIGKILL[/] in the middle of the next; {len(acknowledged)} sales had been acknowledged."
-        )
+        self.tell_line(f"[red]SIGKILL[/] in the middle of the next; {len(acknowledged)} sales had been acknowledged.")
 
         self.say("2", "The till starts again and goes on selling.")
         missing = self.missing(acknowledged)
@@ -160,9 +158,7 @@ class Story:
                 report = queue.sync(timeout_seconds=SYNC_SECONDS, on_progress=moved)
         for trip in reversed(self.requests()):
             self.tell_line(trip)
-        self.tell_line(
-            f"{report.requests} requests in {report.seconds:.1f} s, mostly waiting as the service asked."
-        )
+        self.tell_line(f"{report.requests} requests in {report.seconds:.1f} s, mostly waiting as the service asked.")
 
     def requests(self) -> list[str]:
         """What became of each request that did not simply succeed."""

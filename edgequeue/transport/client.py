@@ -7,6 +7,7 @@ byte on, whatever happened then. Redirects are not followed, cookies are not kep
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import zlib
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from edgequeue._version import __version__
 from edgequeue.errors import MaybeSent, NotSent, TransportError
@@ -41,6 +43,9 @@ class Transport(Protocol):
 
     def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse:
         """Send a request with the credentials' headers added; NotSent or MaybeSent when no answer came."""
+
+    def reach(self, url: str) -> None:
+        """Connect to the host and hang up; NotSent when that fails. Nothing is sent."""
 
     def abort(self) -> None:
         """End the sends in progress at once, from any thread; later ones go on normally."""
@@ -100,6 +105,21 @@ class HttpxTransport:
             self._ended(exchange)
             raise NotSent(f"nothing was sent to {host}: {error}", code="connect") from error
         return exchange.result()
+
+    def reach(self, url: str) -> None:
+        """Connect and hang up. Behind a proxy only a request can tell, so nothing is found out and nothing raised."""
+        if self._proxy or getproxies():
+            return
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        progress = faults.Progress(host, self._timeout_seconds, phase=faults.Phase.CONNECT)
+        try:
+            port = parts.port or (80 if parts.scheme == "http" else 443)
+            socket.create_connection((host, port), timeout=self._connect_timeout_seconds).close()
+        except TimeoutError as error:
+            raise faults.timed_out(progress) from error
+        except (OSError, UnicodeError) as error:
+            raise faults.failed(progress, error) from error
 
     def abort(self) -> None:
         """End the sends in progress at once; they raise NotSent or MaybeSent, code "aborted"."""
