@@ -22,6 +22,10 @@ OFFSET_STEP_MS = 2_000
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NTP_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+_TIMEX_BYTES = 512
+"""More than any kernel's struct timex (208 bytes on 64-bit Linux)."""
+_TIME_ERROR = 5
+"""adjtimex's answer for a clock that nothing keeps right (adjtimex(2))."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,7 +63,21 @@ class SystemClock:
             return f"{sys.platform}-{(self.wall_ms() - self.boot_ms()) // 60_000}"
 
     def wall_trusted(self) -> bool:
-        return _NTP_SYNCHRONISED.exists()
+        return _NTP_SYNCHRONISED.exists() or _kernel_synchronised()
+
+
+def _kernel_synchronised() -> bool:
+    """Whether an NTP client has told the kernel that the clock is right (adjtimex, as chrony and ntpd do)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes  # only who asks about the clock pays for it
+
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):
+        return False
+    query = ctypes.create_string_buffer(_TIMEX_BYTES)  # all zeros: modes = 0, which only asks
+    return 0 <= int(adjtimex(query)) < _TIME_ERROR
 
 
 if hasattr(time, "CLOCK_BOOTTIME"):
