@@ -41,13 +41,11 @@ class Runner:
             for one in destinations
         ]
         self._by_name = {one.destination.name: one for one in self.workers}
-        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Each worker on a daemon thread: an interpreter that exits without close loses nothing."""
         for worker in self.workers:
             thread = threading.Thread(target=worker.run, name=f"edgequeue-{worker.destination.name}", daemon=True)
-            self._threads.append(thread)
             thread.start()
 
     def nudge(self, name: str) -> None:
@@ -62,12 +60,12 @@ class Runner:
         for worker in self.workers:
             worker.stop()
         self._join(deadline - timeout_seconds / 2)
-        for worker, thread in zip(self.workers, self._threads, strict=True):
-            if thread.is_alive():
+        for worker in self.workers:
+            if not worker.ended.is_set():
                 worker.abort()
         self._join(deadline)
         self.close()
-        return not any(thread.is_alive() for thread in self._threads)
+        return all(worker.ended.is_set() for worker in self.workers)
 
     def close(self) -> None:
         """Close what reaches the services."""
@@ -77,8 +75,8 @@ class Runner:
                 close()
 
     def _join(self, deadline: float) -> None:
-        for thread in self._threads:
-            thread.join(max(deadline - time.monotonic(), 0.0))
+        for worker in self.workers:
+            worker.ended.wait(max(deadline - time.monotonic(), 0.0))
 
 
 def over_http(destination: Destination) -> Sender:

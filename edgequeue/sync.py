@@ -78,6 +78,8 @@ class Drain:
         self._deadline = deadline
         self.reason = "empty"
         self.error: BaseException | None = None
+        # Not Thread.join: in Python 3.11 a Ctrl-C in the middle of it marks a running thread as ended.
+        self.ended = threading.Event()
 
     def run(self) -> None:
         """The thread's work; what it raises is kept for the caller."""
@@ -87,6 +89,7 @@ class Drain:
             self.error = error
         finally:
             self._worker.close()
+            self.ended.set()
 
     def _drain(self) -> str:
         by_hand = True
@@ -169,13 +172,12 @@ def sync(
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(TICK_SECONDS)
+        for drain in drains:
+            while not drain.ended.wait(TICK_SECONDS):
                 tell()
     except KeyboardInterrupt:
         interrupted = True
-    _end(workers, threads)
+    _end(workers, drains)
     for drain in drains:
         if drain.error is not None:
             raise drain.error
@@ -192,11 +194,11 @@ def sync(
     )
 
 
-def _end(workers: Sequence[Worker], threads: Sequence[threading.Thread]) -> None:
+def _end(workers: Sequence[Worker], drains: Sequence[Drain]) -> None:
     """Stop what still runs; exchanges under way end at once and are settled as unknown."""
     for worker in workers:
         worker.stop()
-    for worker, thread in zip(workers, threads, strict=True):
-        if thread.is_alive():
+    for worker, drain in zip(workers, drains, strict=True):
+        if not drain.ended.is_set():
             worker.abort()
-            thread.join(ANSWER_SECONDS)
+            drain.ended.wait(ANSWER_SECONDS)

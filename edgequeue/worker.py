@@ -75,6 +75,7 @@ class Worker(Sending):
         self._retention = retention
         self._wake_number = store.wake_number(destination.name)
         self._change_counter = -1
+        self.ended = threading.Event()
         self._condition = threading.Condition()
         self._stopping = self._asked = self._nudged = False
 
@@ -96,6 +97,7 @@ class Worker(Sending):
                 log.error("%s: %s; trying again", self.destination.name, error, extra=extra)
                 self.pause(STORE_TROUBLE_SECONDS)
         self.close()
+        self.ended.set()
 
     def _wait(self, turn: Turn) -> None:
         """Until the next record falls due; other processes are noticed by the database's change counter."""

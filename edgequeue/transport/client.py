@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from edgequeue._version import __version__
 from edgequeue.errors import MaybeSent, NotSent, TransportError
@@ -108,6 +107,8 @@ class HttpxTransport:
 
     def reach(self, url: str) -> None:
         """Connect and hang up. Behind a proxy only a request can tell, so nothing is found out and nothing raised."""
+        from urllib.request import getproxies  # brings ssl along, and httpx has long loaded it by then
+
         if self._proxy or getproxies():
             return
         parts = urlsplit(url)

@@ -1,0 +1,196 @@
+"""`doctor`: looks at everything that sending needs, and says what is wrong and what to do. Sends nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgequeue.cli.context import Code, State, epilog, explained, json_option
+from edgequeue.cli.output import clean, sentence, write_json
+from edgequeue.errors import EdgeQueueError
+
+if TYPE_CHECKING:
+    from edgequeue.config import Settings
+    from edgequeue.destinations.base import Destination
+    from edgequeue.queue import EventQueue
+
+FREE_BYTES_MIN = 100 * 1024 * 1024
+"""Less free space than this is reported: the log needs some to be copied back, the system needs the rest."""
+
+YEAR_MIN = 2025
+"""Before this version was written nobody enqueued anything: a clock that says so is wrong."""
+
+CONNECT_SECONDS = 5.0
+"""How long a destination may take to accept a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `code` is the exit code it stands for when it is not well."""
+
+    check: str
+    ok: bool
+    text: str
+    remedy: str | None = None
+    code: Code = Code.DONE
+
+
+@click.command(epilog=epilog("edgequeue doctor", "edgequeue doctor --json | jq '.findings[] | select(.ok | not)'"))
+@json_option('{"findings": [{"check", "ok", "text", "remedy"}, …]}.')
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Look at configuration, database, ledger, disk, permissions, clock, and for each destination at the network and
+    the token; say what is wrong and what to do.
+
+    A connection to each destination is opened and closed (5 seconds at most); no request is sent. The exit code is
+    that of the worst finding: 5 database or disk, 2 configuration, token or clock, 3 a destination out of reach.
+    """
+    state: State = ctx.obj
+    found: list[Finding] = []
+    for finding in examine(state):
+        found.append(finding)
+        if not as_json:
+            _say(finding)
+    if as_json:
+        keys = ("check", "ok", "text", "remedy")
+        write_json({"findings": [{key: getattr(one, key) for key in keys} for one in found]})
+    elif all(one.ok for one in found):
+        click.echo("\nAll is well.")
+    codes = {one.code for one in found if not one.ok}
+    ctx.exit(next((code for code in (Code.STORE, Code.WRONG, Code.REMAIN) if code in codes), Code.DONE))
+
+
+def _say(finding: Finding) -> None:
+    mark = click.style("ok     ", fg="green") if finding.ok else click.style("WRONG  ", fg="red", bold=True)
+    click.echo(f"{mark}{finding.check}: {clean(finding.text)}")
+    if finding.remedy:
+        sentence(clean(finding.remedy), indent=" " * 7)
+
+
+def examine(state: State) -> Iterator[Finding]:
+    """All findings, in the order in which they would have to be mended."""
+    from edgequeue.config import load_settings
+
+    try:
+        settings = load_settings(state.find_config())
+    except EdgeQueueError as error:
+        yield _refused("configuration", error)
+        yield _clock()
+        return
+    names = ", ".join(settings.destinations) or "none"
+    yield Finding("configuration", True, f"{settings.path}; destinations: {names}")
+    if not settings.destinations:
+        yield _wrong("destinations", "there is none", "Add a [destinations.NAME] table to the configuration.")
+    for warning in settings.warnings:
+        text, _, remedy = warning.partition("; ")
+        yield _wrong("secrets", text, remedy[:1].upper() + remedy[1:])
+    yield from _store(settings)
+    yield _clock()
+    for destination in settings.destinations.values():
+        if destination.enabled:
+            yield from _destination(destination)
+        else:
+            yield Finding(f"destination {destination.name}", True, "switched off (enabled = false); its events wait")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    """Database, ledger, disk and permissions."""
+    from edgequeue.queue import EventQueue
+
+    database = settings.queue.database
+    yield _disk(database)
+    try:
+        with EventQueue.from_settings(settings) as queue:
+            yield from _books(queue)
+    except EdgeQueueError as error:
+        yield _refused("database", error)
+        return
+    mode = stat.S_IMODE(database.stat().st_mode)
+    if mode & 0o077:
+        yield _wrong("permissions", f"{database}: other users may read it ({mode:o})", f"Run chmod 600 {database}")
+    else:
+        yield Finding("permissions", True, f"{database} belongs to its owner alone")
+
+
+def _books(queue: EventQueue) -> Iterator[Finding]:
+    status = queue.status()
+    damage = queue.damage()
+    if damage:
+        remedy = "Copy the file away, export what can be read (edgequeue export --status all), start a new queue."
+        yield Finding("database", False, f"{status.database} is damaged: {damage[0]}", remedy, Code.STORE)
+    else:
+        yield Finding(
+            "database", True, f"{status.database}, schema {status.schema_revision}, {status.disk_bytes:,} bytes"
+        )
+    ledger = status.ledger
+    text = f"{ledger.enqueued:,} events enqueued"
+    if ledger.balanced:
+        yield Finding("ledger", True, f"{text}, each accounted for")
+    else:
+        remedy = "Keep a copy of the database and report this: it must never happen."
+        yield Finding("ledger", False, f"{text}, and the states add up to another number", remedy, Code.STORE)
+    for name, view in status.destinations.items():
+        if view.state in ("unconfigured", "paused") and view.reason is not None:
+            yield _wrong(f"destination {name}", view.reason.text, view.reason.remedy)
+
+
+def _disk(database: Path) -> Finding:
+    place = database.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        text = f"{place}: {error.strerror}"
+        return Finding("disk", False, text, "Create the directory, or correct [queue] database.", Code.STORE)
+    if free < FREE_BYTES_MIN:
+        remedy = "Free some space; edgequeue prune makes room within the database."
+        return Finding("disk", False, f"{free // 1024**2:,} MB free at {place}", remedy, Code.STORE)
+    if not os.access(place, os.W_OK):
+        return Finding("disk", False, f"{place} is not writable for you", "Run as its owner.", Code.STORE)
+    return Finding("disk", True, f"{free // 1024**2:,} MB free at {place}")
+
+
+def _clock() -> Finding:
+    from edgequeue.clock import SystemClock
+
+    now = datetime.now(UTC)
+    if now.year < YEAR_MIN:
+        remedy = "Set it, or let it be set (timedatectl set-ntp true): events without a timestamp are stamped by it."
+        return _wrong("clock", f"it says {now:%Y-%m-%d %H:%M} UTC", remedy)
+    trusted = "synchronised" if SystemClock().wall_trusted() else "nothing vouches for it; ages are a lower bound"
+    return Finding("clock", True, f"{now:%Y-%m-%d %H:%M:%S} UTC, {trusted}")
+
+
+def _destination(destination: Destination) -> Iterable[Finding]:
+    """Whether it can be reached, and whether there are credentials for it."""
+    from edgequeue.auth import Denied
+    from edgequeue.cli.reach import reach
+
+    name = destination.name
+    reached = reach(destination, min(CONNECT_SECONDS, destination.connect_timeout_seconds))
+    remedy = None if reached.ok else "Check the network, its proxy and the endpoint; the events wait until then."
+    yield Finding(f"destination {name}", reached.ok, reached.text, remedy, Code.REMAIN)
+    if destination.auth is not None:
+        headers = destination.credentials.headers()
+        if isinstance(headers, Denied):
+            yield _wrong(f"token {name}", headers.problem.text, headers.problem.remedy)
+        else:
+            yield Finding(f"token {name}", True, "there is one; whether it is accepted only sending can tell")
+
+
+def _wrong(check: str, text: str, remedy: str) -> Finding:
+    return Finding(check, False, text, remedy, Code.WRONG)
+
+
+def _refused(check: str, error: EdgeQueueError) -> Finding:
+    """An error of ours as a finding: its last sentence is the remedy."""
+    code, text = explained(error)
+    text, _, remedy = text.rstrip(".").rpartition(". ")
+    return Finding(check, False, text or remedy, f"{remedy}." if text else None, code)

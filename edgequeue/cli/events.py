@@ -1,0 +1,218 @@
+"""`list`, `show` and `find`: what became of events. Reads; resolves no secret."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from edgequeue.cli.context import State, Wrong, epilog, json_option, known_destination
+from edgequeue.cli.output import clean, count, facts, local, local_full, table, to_json, write_json, write_lines
+from edgequeue.cli.since import FORMS, parse_since
+from edgequeue.model import Status
+
+if TYPE_CHECKING:
+    from edgequeue.queue import EventQueue
+    from edgequeue.views import EventError, Record, RecordDetail
+
+EVENTS_SHOWN = 50
+"""Events listed for people where --limit says nothing else."""
+
+COUNTED_MAX = 1000
+"""How many further events are counted for the note below the list."""
+
+STATUSES = click.Choice([status.value for status in Status])
+
+
+def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    try:
+        return None if value is None else parse_since(value, datetime.now().astimezone())
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
+since_option = click.option(
+    "--since", metavar="TIME", callback=_since, help=f"Only events enqueued since then: {FORMS}; local time."
+)
+
+
+@click.command(
+    "list",
+    epilog=epilog("edgequeue list --status dead", "edgequeue list --since tuesday --to web", "edgequeue list --json"),
+)
+@click.option("--status", type=STATUSES, metavar="STATUS", help=f"Only events that are {', '.join(Status)}.")
+@click.option("--to", metavar="NAME", help="Only events for this destination.")
+@since_option
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help=f"The newest N, newest first. Without it the newest {EVENTS_SHOWN}; with --json all, oldest first.",
+)
+@json_option("a line for each event, times in UTC.")
+@click.pass_obj
+def list_events(
+    state: State, status: str | None, to: str | None, since: datetime | None, limit: int | None, as_json: bool
+) -> None:
+    """Events by status, destination and time of enqueue, the newest first.
+
+    Events that were pruned are not listed any more; the ledger (status) still counts them.
+    """
+    with state.queue() as queue:
+        known_destination(queue, to)
+        newest_first = not as_json or limit is not None
+        wanted_max = limit if as_json or limit else EVENTS_SHOWN + COUNTED_MAX + 1
+        found = queue.events(status, to, since, wanted_max, newest_first)
+        if as_json:
+            write_lines(map(to_json, found))
+            return
+        shown = list(islice(found, limit or EVENTS_SHOWN))
+        if not shown:
+            click.echo("No such events." if status or to or since else "No events.")
+            return
+        _say_records(shown)
+        more = 0 if limit else sum(1 for _ in found)
+    if more:
+        figure = f"more than {COUNTED_MAX:,}" if more > COUNTED_MAX else f"{more:,}"
+        click.echo(f"\n… and {figure} more: --limit N shows the newest N, --json all of them.")
+
+
+def _say_records(records: Iterable[Record]) -> None:
+    """A table; in a terminal of the usual width ids are shortened to what `show` understands."""
+    short = sys.stdout.isatty()
+    rows = [
+        (
+            local(one.enqueued_at),
+            one.event_id[:21] if short else one.event_id,
+            one.destination,
+            one.status.value,
+            one.reference,
+            _note(one),
+        )
+        for one in records
+    ]
+    table(("Enqueued", "Event", "Destination", "Status", "Reference", "Note"), rows, elastic=(2, 4, 5))
+
+
+def _note(record: Record) -> str | None:
+    """The one thing to know beside the status."""
+    if record.error is not None:
+        return record.error.code or (f"HTTP {record.error.status}" if record.error.status else record.error.message)
+    if record.next_attempt_at is not None:
+        return f"next try {local(record.next_attempt_at)}"
+    return None
+
+
+@click.command(epilog=epilog("edgequeue find P4711"))
+@click.argument("reference")
+@json_option("a line for each event, times in UTC.")
+@click.pass_obj
+def find(state: State, reference: str, as_json: bool) -> None:
+    """Events by your own key, such as an order number: what enqueue --reference or reference_path set."""
+    with state.queue() as queue:
+        found = queue.find(reference) if _is_text(reference) else []
+    if not found:
+        raise Wrong(f"no event has the reference {reference!r}. It may have been pruned, or was never enqueued here.")
+    if as_json:
+        write_lines(map(to_json, found))
+    else:
+        _say_records(found)
+
+
+# --- one event -------------------------------------------------------------------------------------------------------
+
+
+@click.command(epilog=epilog("edgequeue show k3v9q2xw-000000000042", "edgequeue show --json order-4711"))
+@click.argument("event")
+@json_option("one document, times in UTC.")
+@click.pass_obj
+def show(state: State, event: str, as_json: bool) -> None:
+    """One event: status, times, error, each request it was in, and its payload.
+
+    EVENT is an event id, the _id in the payload, or the beginning of either if only one event begins like that.
+    """
+    with state.queue() as queue:
+        found = queue.get(resolved(queue, event))
+    if found is None:
+        raise _unknown(event)
+    if as_json:
+        write_json(found)
+    else:
+        _say_record(found)
+
+
+def resolved(queue: EventQueue, text: str) -> str:
+    """The id of the one event that a text may mean; Wrong where there is none, or several."""
+    ids = queue.resolve(text) if text and _is_text(text) else []
+    if not ids:
+        raise _unknown(text)
+    if len(ids) > 1 and text not in ids:
+        listed = "\n  ".join(ids)
+        raise Wrong(f"{text!r} may be several events; give more of the id:\n  {listed}")
+    return text if text in ids else ids[0]
+
+
+def _unknown(text: str) -> Wrong:
+    return Wrong(f"no event {text!r} in this queue; it may have been pruned. See: edgequeue list")
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be stored at all: bytes on the command line that are no UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _say_record(one: RecordDetail) -> None:
+    facts(
+        [
+            ("Event", one.event_id),
+            ("Status", one.status.value),
+            ("Destination", one.destination),
+            ("Reference", one.reference),
+            ("Priority", one.priority),
+            ("Enqueued", local_full(one.enqueued_at)),
+            ("Occurred", local_full(one.occurred_at) if one.occurred_at else None),
+            ("Attempts", f"{one.attempts:,}"),
+            ("Next try", local_full(one.next_attempt_at) if one.next_attempt_at else None),
+            ("Receipt", one.receipt),
+            ("Error", _in_words(one.error) if one.error else None),
+        ]
+    )
+    click.echo()
+    _say_history(one)
+    click.echo("\nPayload")
+    if one.payload is None:
+        click.echo("  It cannot be read: the file was damaged.")
+        return
+    for line in json.dumps(one.payload, indent=2, ensure_ascii=False).splitlines():
+        click.echo("  " + clean(line))
+
+
+def _say_history(one: RecordDetail) -> None:
+    if not one.history:
+        click.echo("It was in no request yet.")
+        return
+    click.echo(f"It was in {count(len(one.history), 'request')}:")
+    rows = [
+        (
+            local(entry.opened_at),
+            entry.request_id[:8] if sys.stdout.isatty() else entry.request_id,
+            entry.disposition or "open",
+            entry.http_status,
+            _in_words(entry.error) if entry.error else entry.receipt,
+        )
+        for entry in one.history
+    ]
+    table(("Opened", "Request", "Came to", "HTTP", "Answer"), rows, elastic=(4,))
+
+
+def _in_words(error: EventError) -> str:
+    return " ".join(part for part in (error.code, error.message) if part) or f"HTTP {error.status}"

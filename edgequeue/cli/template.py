@@ -1,0 +1,93 @@
+"""The configuration that `init` writes. Pure: answers in, commented TOML out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+LOOPBACK = "http://127.0.0.1:8080"
+"""Where `edgequeue emulator` listens by default."""
+
+SAMPLES = {
+    "adobe-edge": '{"xdm": {"identityMap": {"FPID": '
+    '[{"id": "6f1f2a52-8c1e-4d0b-9a7e-2b5c3d4e5f60", "primary": true}]}}}',
+    "adobe-dccs": '{"xdm": {"eventType": "test"}}',
+}
+"""The smallest event that each type takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is known of the destination; None where it has to be filled in or the default will do."""
+
+    type: str
+    name: str = "web"
+    database: str = "queue.db"
+    endpoint: str | None = None
+    datastream_id: str | None = None
+    dataset_id: str | None = None
+    schema_id: str | None = None
+    org_id: str | None = None
+    client_id: str | None = None
+    token_env: str | None = None
+
+
+def configuration(answers: Answers) -> str:
+    """The text of an edgequeue.toml; keys without an answer stand in it as comments."""
+    parts = [_HEAD, "\n".join(_queue(answers)), "\n".join(_destination(answers))]
+    if answers.token_env:
+        parts.append("\n".join(_auth(answers)))
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = """# The configuration of an edgequeue. After a change: edgequeue doctor
+# Relative paths are taken from this file's directory."""
+
+
+def _queue(answers: Answers) -> Iterable[str]:
+    yield "[queue]"
+    yield f"database = {quoted(answers.database)}"
+    yield "keep_delivered_days = 7       # then a delivered event is deleted; the ledger still counts it"
+    yield "keep_dead_days = 30           # the same for refused events"
+    yield "max_bytes = 4294967296        # when the queue uses as much, enqueue refuses further events"
+    yield "# max_events = 1000000        # the same by the number of events that wait"
+
+
+def _destination(answers: Answers) -> Iterable[str]:
+    yield f"[destinations.{answers.name if _bare(answers.name) else quoted(answers.name)}]"
+    yield f"type = {quoted(answers.type)}"
+    if answers.type == "adobe-edge":
+        yield _line("endpoint", answers.endpoint, "https://edge.adobedc.net", "with auth: https://server.adobedc.net")
+        yield _line("datastream_id", answers.datastream_id, "…", "Data Collection, Datastreams")
+    else:
+        yield _line("endpoint", answers.endpoint, "https://dcs.adobedc.net/collection/…", "the inlet URL")
+        yield _line("org_id", answers.org_id, "…@AdobeOrg", "the IMS organisation")
+        yield _line("dataset_id", answers.dataset_id, "…", "needed unless events bring header and body")
+        yield _line("schema_id", answers.schema_id, "https://ns.adobe.com/…", "the schema's $id")
+        yield "schema_version = 1"
+    if answers.token_env:
+        yield 'auth = "adobe"'
+    yield '# reference_path = "xdm.commerce.order.purchaseID"   # your own key in the event; see edgequeue find'
+
+
+def _auth(answers: Answers) -> Iterable[str]:
+    yield "[auth.adobe]"
+    yield 'type = "bearer"'
+    yield f"token_env = {quoted(answers.token_env or '')}    # the variable that holds the access token"
+    yield _line("client_id", answers.client_id, "…", "sent as x-api-key")
+    yield _line("org_id", answers.org_id, "…@AdobeOrg", "sent as x-gw-ims-org-id")
+
+
+def _line(key: str, value: str | None, example: str, comment: str) -> str:
+    written = f"{key} = {quoted(value)}" if value else f"# {key} = {quoted(example)}"
+    return f"{written}   # {comment}"
+
+
+def quoted(text: str) -> str:
+    """A TOML string: JSON's escapes are TOML's, but for the one character that only TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _bare(name: str) -> bool:
+    return name.isascii() and name.replace("_", "").replace("-", "").isalnum()

@@ -1,0 +1,93 @@
+"""What the tests of the command line share: a configuration in a directory of its own, and a way to call commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from edgequeue.cli import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOSED = "http://127.0.0.1:9"
+"""Nobody listens there: as good as offline."""
+
+
+def event(number: int = 1, **more: Any) -> dict[str, Any]:
+    """An event that Adobe Edge takes, with an _id of its own."""
+    return {"xdm": {"_id": f"sale-{number}", "identityMap": {"Till": [{"id": "till-7", "primary": True}]}, **more}}
+
+
+def edge(name: str = "web", endpoint: str = CLOSED, **more: Any) -> str:
+    """A table of the configuration."""
+    keys = {"type": "adobe-edge", "endpoint": endpoint, "datastream_id": "d", **more}
+    return "\n".join([f"[destinations.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())])
+
+
+@dataclass
+class Cli:
+    """The command line with a configuration in `directory`."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "edgequeue.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.directory / "queue.db"
+
+    def configure(self, *tables: str, database: str = "queue.db") -> Cli:
+        text = "\n\n".join([f'[queue]\ndatabase = "{database}"', *(tables or (edge(),))])
+        self.config.write_text(text + "\n", encoding="utf-8")
+        self.config.chmod(0o600)
+        return self
+
+    def __call__(self, *arguments: str, stdin: str | bytes | None = None) -> Result:
+        """Call a command in this process."""
+        return CliRunner().invoke(cli, ["--config", str(self.config), *arguments], input=stdin, prog_name="edgequeue")
+
+    def json(self, *arguments: str) -> Any:
+        """The one document that a command writes."""
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    def lines(self, *arguments: str) -> list[Any]:
+        """The JSON Lines that a command writes."""
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def enqueue(self, *events: dict[str, Any], options: tuple[str, ...] = ()) -> list[str]:
+        """Store events; their ids."""
+        result = self("enqueue", *options, stdin="".join(json.dumps(one) + "\n" for one in events))
+        assert result.exit_code == 0, result.stderr
+        return result.stdout.split()
+
+    def process(
+        self,
+        *arguments: str,
+        encoding: str | None = None,
+        stdin: int | None = None,
+        stderr: int = subprocess.PIPE,
+        **environment: str,
+    ) -> subprocess.Popen[str]:
+        """Start a command in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "edgequeue", "--config", str(self.config), *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding=encoding,
+        )

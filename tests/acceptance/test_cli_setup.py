@@ -1,0 +1,247 @@
+"""`init` and `doctor`: from nothing to a queue that works, and what is wrong with one that does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgequeue.cli.template import SAMPLES, Answers, configuration
+from edgequeue.config import parse_settings
+from edgequeue.emulator import Emulator
+from tests.acceptance.cli_harness import CLOSED, Cli, edge, event
+
+
+@pytest.fixture
+def service() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+def test_init_for_the_emulator_works_at_once(cli: Cli, service: Emulator) -> None:
+    """Configuration and queue are there, for their owner alone; enqueue and sync need no option."""
+    result = cli("init", "--emulator", service.url)
+    assert result.exit_code == 0, result.stderr
+    assert f"edgequeue emulator --port {service.port}" in result.stdout
+    for file in (cli.config, cli.database):
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert cli("enqueue", stdin=SAMPLES["adobe-edge"]).exit_code == 0
+    assert cli("sync").exit_code == 0
+    assert service.arrived.events == 1
+
+
+def test_init_has_the_emulators_address(cli: Cli) -> None:
+    """`--emulator` alone is the port that `edgequeue emulator` listens on."""
+    assert cli("init", "--emulator").exit_code == 0
+    assert 'endpoint = "http://127.0.0.1:8080"' in cli.config.read_text()
+
+
+def test_init_keeps_what_is_there(cli: Cli) -> None:
+    """A configuration is replaced only by force, a database never."""
+    cli.configure()
+    cli.enqueue(event(1))
+    before = cli.config.read_text()
+    result = cli("init", "--emulator")
+    assert result.exit_code == 2
+    assert "exists and is kept" in result.stderr
+    assert cli.config.read_text() == before
+    result = cli("init", "--emulator", "--force")
+    assert result.exit_code == 0
+    assert f"Kept the queue {cli.database}." in result.stdout
+    assert cli.json("status")["ledger"]["enqueued"] == 1
+
+
+def test_init_with_options(cli: Cli) -> None:
+    """Everything that the options say stands in the file; the token does not."""
+    inlet = "https://dcs.adobedc.net/collection/667b"
+    where = ["--type", "adobe-dccs", "--name", "kasse-1", "--endpoint", inlet, "--database", "sub.db"]
+    what = ["--dataset-id", "ds", "--schema-id", 'https://ns.adobe.com/"x']
+    who = ["--org-id", "o@AdobeOrg", "--token-env", "NO_SUCH_TOKEN", "--client-id", "c"]
+    result = cli("init", *where, *what, *who)
+    assert result.exit_code == 0, result.stderr
+    assert (cli.directory / "sub.db").exists()
+    assert "export NO_SUCH_TOKEN=…" in result.stdout
+    settings = parse_settings(cli.config.read_text(), cli.config)
+    found: Any = settings.destinations["kasse-1"]
+    assert (found.endpoint, found.dataset_id, found.schema_id) == (inlet, "ds", 'https://ns.adobe.com/"x')
+    assert (found.org_id, found.auth.client_id, found.auth.org_id) == ("o@AdobeOrg", "c", "o@AdobeOrg")
+    assert cli("enqueue", stdin=SAMPLES["adobe-dccs"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Give --type"),
+        (["--type", "adobe-edge"], "datastream_id is missing"),
+        (["--type", "adobe-dccs", "--endpoint", "https://x.example"], "is no inlet URL"),
+        (["--type", "adobe-dccs", "--emulator"], "--emulator writes a destination of type adobe-edge"),
+        (["--type", "adobe-edge", "--datastream-id", "d", "--name", "a b"], "destination name 'a b'"),
+    ],
+)
+def test_init_writes_nothing_wrong(cli: Cli, options: list[str], message: str) -> None:
+    """What edgequeue itself would refuse is not written: exit code 2."""
+    result = cli("init", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(cli.directory.iterdir()) == []
+
+
+def test_init_in_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    """Exit code 2, naming it."""
+    result = Cli(tmp_path / "missing")("init", "--emulator")
+    assert result.exit_code == 2
+    assert "does not exist" in result.stderr
+
+
+def test_init_asks(cli: Cli) -> None:
+    """On a terminal it asks for what is missing; a line that is left empty takes the default."""
+    mine, theirs = os.openpty()
+    os.write(mine, b"\nmy-datastream\n")
+    with cli.process("init", stdin=theirs) as process:
+        said, wrong = process.communicate()
+    os.close(theirs)
+    os.close(mine)
+    assert process.returncode == 0, wrong
+    assert "Type of the destination (adobe-edge, adobe-dccs) [adobe-edge]: " in said
+    settings = parse_settings(cli.config.read_text(), cli.config)
+    found: Any = settings.destinations["web"]
+    assert (found.type, found.datastream_id) == ("adobe-edge", "my-datastream")
+
+
+@pytest.mark.parametrize("kind", sorted(SAMPLES))
+def test_the_written_text_is_read_back(kind: str) -> None:
+    """Whatever characters the answers hold."""
+    odd = 'ä"\\\x7f\t#'
+    inlet = "https://dcs.adobedc.net/collection/a"
+    answers = Answers(kind, "a.b", database=odd, endpoint=inlet, datastream_id=odd, dataset_id=odd, schema_id=odd)
+    settings = parse_settings(configuration(answers), Path("/x/edgequeue.toml"))
+    assert settings.queue.database.name == odd
+    assert list(settings.destinations) == ["a.b"]
+
+
+# --- doctor ---------------------------------------------------------------------------------------------------------
+
+
+def findings(cli: Cli) -> tuple[int, dict[str, dict[str, Any]]]:
+    result = cli("doctor", "--json")
+    document = json.loads(result.stdout)
+    assert list(document) == ["findings"]
+    for finding in document["findings"]:
+        assert list(finding) == ["check", "ok", "text", "remedy"]
+        assert finding["text"]
+        assert finding["ok"] == (finding["remedy"] is None)
+    return result.exit_code, {one["check"]: one for one in document["findings"]}
+
+
+def test_doctor_finds_all_well(cli: Cli, service: Emulator) -> None:
+    """Exit code 0, each thing that was looked at with a mark; no request is sent."""
+    cli.configure(edge("web", service.url))
+    code, found = findings(cli)
+    assert code == 0
+    assert list(found) == [
+        *("configuration", "disk", "database", "ledger", "permissions", "clock", "destination web"),
+    ]
+    result = cli("doctor")
+    assert result.exit_code == 0
+    assert result.stdout.count("ok     ") == len(found)
+    assert result.stdout.endswith("All is well.\n")
+    assert service.requests == []
+
+
+def test_doctor_without_a_configuration(cli: Cli) -> None:
+    """Exit code 2, and the remedy."""
+    code, found = findings(cli)
+    assert code == 2
+    assert not found["configuration"]["ok"]
+    assert "edgequeue init" in found["configuration"]["remedy"]
+
+
+def test_doctor_and_a_destination_out_of_reach(cli: Cli) -> None:
+    """Exit code 3."""
+    cli.configure(edge("web", CLOSED))
+    code, found = findings(cli)
+    assert code == 3
+    assert "Connection refused" in found["destination web"]["text"]
+
+
+def test_doctor_and_a_mute_tls_port(cli: Cli) -> None:
+    """What answers but speaks no TLS is out of reach too."""
+    with Emulator() as plain:
+        cli.configure(edge("web", plain.url.replace("http:", "https:"), connect_timeout_seconds=0.1))
+        code, found = findings(cli)
+    assert code == 3
+    assert "cannot be reached" in found["destination web"]["text"]
+
+
+def test_doctor_and_a_proxy(cli: Cli) -> None:
+    """The proxy is what has to be reached."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = proxy.getsockname()[1]
+        cli.configure(edge("web", "https://edge.invalid", proxy=f"http://127.0.0.1:{port}"))
+        code, found = findings(cli)
+    assert code == 0
+    assert f"the proxy 127.0.0.1:{port} for edge.invalid" in found["destination web"]["text"]
+
+
+def test_doctor_and_a_token(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is not set: exit code 2. The token itself is never shown."""
+    auth = '[auth.adobe]\ntype = "bearer"\ntoken_env = "EDGEQUEUE_TEST_TOKEN"'
+    monkeypatch.delenv("EDGEQUEUE_TEST_TOKEN", raising=False)
+    cli.configure(edge("web", CLOSED.replace("http:", "https:"), auth="adobe"), auth)
+    code, found = findings(cli)
+    assert code == 2
+    assert "EDGEQUEUE_TEST_TOKEN is not set" in found["token web"]["text"]
+    monkeypatch.setenv("EDGEQUEUE_TEST_TOKEN", "s3cr3t")
+    result = cli("doctor")
+    assert result.exit_code == 3
+    assert "token web: there is one" in result.stdout
+    assert "s3cr3t" not in result.output
+
+
+def test_doctor_and_a_broken_database(cli: Cli) -> None:
+    """Exit code 5 above all others."""
+    cli.configure(edge("web", CLOSED))
+    cli.database.write_bytes(b"no database at all\n" * 100)
+    code, found = findings(cli)
+    assert code == 5
+    assert not found["database"]["ok"]
+    assert "move the file aside" in found["database"]["remedy"]
+    cli.configure(edge("web", CLOSED), database="missing/queue.db")
+    code, found = findings(cli)
+    assert code == 5
+    assert not found["disk"]["ok"]
+
+
+def test_doctor_and_permissions(cli: Cli, service: Emulator) -> None:
+    """Files with secrets or events that every user may read: exit code 2, with the command that helps."""
+    auth = '[auth.adobe]\ntype = "bearer"\ntoken = "s3cr3t"'
+    cli.configure(edge("web", service.url), auth)
+    cli.enqueue(event(1))
+    cli.config.chmod(0o644)
+    cli.database.chmod(0o644)
+    code, found = findings(cli)
+    assert code == 2
+    assert f"chmod 600 {cli.config}" in found["secrets"]["remedy"].replace("Run ", "")
+    assert f"chmod 600 {cli.database}" in found["permissions"]["remedy"]
+    assert "s3cr3t" not in json.dumps(found)
+
+
+def test_doctor_names_what_is_switched_off_and_what_is_gone(cli: Cli) -> None:
+    """A destination that is off is no fault; events for one that is gone are."""
+    cli.configure(edge("web"))
+    cli.enqueue(event(1))
+    cli.configure(edge("other", enabled=False))
+    code, found = findings(cli)
+    assert code == 2
+    assert found["destination other"]["ok"]
+    assert "no destination 'web' any more" in found["destination web"]["text"]
