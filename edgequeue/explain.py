@@ -15,13 +15,13 @@ Clockface = Callable[[int], datetime]
 WORDS = {"ok": "ok", "offline": "offline", "backing_off": "backing off", "paused": "paused", "waiting": "waiting"}
 
 
-def destination_view(row: DestinationRow, *, configured: bool, now_ms: int, at: Clockface) -> DestinationView:
-    """A destination as it is shown."""
-    state, next_ms = _state(row, configured=configured, now_ms=now_ms)
+def destination_view(row: DestinationRow, *, enabled: bool | None, now_ms: int, at: Clockface) -> DestinationView:
+    """A destination as it is shown; `enabled` is None where the configuration does not have it."""
+    state, next_ms = _state(row, enabled=enabled, now_ms=now_ms)
     return DestinationView(
         type=row.type,
         state=state,
-        reason=_reason(row, state, at),
+        reason=_reason(row, enabled, at),
         next_attempt_at=at(next_ms) if next_ms is not None else None,
         oldest_pending_at=None if row.oldest_pending_ms is None else at(row.oldest_pending_ms),
         last_accepted_at=None if row.last_accepted_ms is None else at(row.last_accepted_ms),
@@ -30,10 +30,12 @@ def destination_view(row: DestinationRow, *, configured: bool, now_ms: int, at: 
     )
 
 
-def _state(row: DestinationRow, *, configured: bool, now_ms: int) -> tuple[str, int | None]:
+def _state(row: DestinationRow, *, enabled: bool | None, now_ms: int) -> tuple[str, int | None]:
     """The state's name, and when the next try is due where it waits."""
-    if not configured:
+    if enabled is None:
         return "unconfigured", None
+    if not enabled:
+        return "paused", None
     if row.hold.state is not HoldState.OK:
         return row.hold.state.value, row.hold.until_ms if row.hold.waits(now_ms) else None
     if row.counts.pending and row.next_due_ms is not None and row.next_due_ms > now_ms:
@@ -41,8 +43,11 @@ def _state(row: DestinationRow, *, configured: bool, now_ms: int) -> tuple[str, 
     return "ok", None
 
 
-def _reason(row: DestinationRow, state: str, at: Clockface) -> Reason | None:
-    if state == "unconfigured":
+def _reason(row: DestinationRow, enabled: bool | None, at: Clockface) -> Reason | None:
+    if enabled is False:
+        remedy = f"Set enabled = true in [destinations.{row.name}]."
+        return Reason("disabled", "it is switched off (enabled = false)", remedy, None)
+    if enabled is None:
         text = f"the configuration has no destination {row.name!r} any more"
         return Reason("unconfigured", text, f"Put [destinations.{row.name}] back; its events are kept.", None)
     hold: Hold = row.hold

@@ -33,10 +33,12 @@ ENDED = (Status.DEAD, Status.EXPIRED, Status.EVICTED, Status.ERASED, Status.LOST
 """The ends other than delivered; each keeps a row in `endings` that says why."""
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.SENDING, Status.DEAD, Status.EXPIRED, Status.EVICTED, Status.ERASED}),
+    # A late accepted answer to a recorded request is always applied, also to an event that was rescued or given up.
+    Status.PENDING: frozenset(
+        {Status.SENDING, Status.DELIVERED, Status.DEAD, Status.EXPIRED, Status.EVICTED, Status.ERASED}
+    ),
     Status.SENDING: frozenset({Status.PENDING, Status.DELIVERED, Status.DEAD}),
     Status.DELIVERED: frozenset(),
-    # A late accepted answer to a recorded request is always applied, also to an event given up meanwhile.
     Status.DEAD: frozenset({Status.PENDING, Status.DELIVERED, Status.ERASED}),
     Status.EXPIRED: frozenset({Status.DELIVERED}),
     Status.EVICTED: frozenset({Status.DELIVERED}),
@@ -191,7 +193,12 @@ def parse_event_id(text: str) -> EventIdPrefix | None:
     """Read an event id or an unambiguous beginning of one; None when the text cannot be one."""
     queue_id, _, rest = text.partition("-")
     digits, _, nonce = rest.partition("-")
-    if len(queue_id) != 8 or not digits.isdecimal() or len(digits) > 12 or (nonce and len(digits) != 12):
+    if (
+        len(queue_id) != 8
+        or not (digits.isascii() and digits.isdecimal())
+        or len(digits) > 12
+        or (nonce and len(digits) != 12)
+    ):
         return None
     if len(nonce) > 16 or any(letter not in "0123456789abcdef" for letter in nonce):
         return None

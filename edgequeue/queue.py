@@ -266,6 +266,10 @@ class EventQueue:
     def _enabled(self, name: str | None) -> list[Destination]:
         return [one for one in self.destinations.values() if one.enabled and name in (None, one.name)]
 
+    def _switched_on(self, name: str) -> bool | None:
+        found = self.destinations.get(name)
+        return None if found is None else found.enabled
+
     def _remaining(self, name: str | None) -> int:
         counts = self._store.counts(name)
         return counts.pending + counts.sending
@@ -285,7 +289,7 @@ class EventQueue:
 
         rows = store.destination_rows()
         views = {
-            row.name: destination_view(row, configured=row.name in self.destinations, now_ms=now_ms, at=at)
+            row.name: destination_view(row, enabled=self._switched_on(row.name), now_ms=now_ms, at=at)
             for row in rows
             if row.name in self.destinations or row.counts.enqueued
         }

@@ -105,6 +105,7 @@ class Hold:
     """Whether and why a destination waits. Times are queue-clock milliseconds; kept in the database.
 
     `asked_until_ms` is the wait that the service itself named (Retry-After): a sync by hand honours that one too.
+    `tried_ms` is the moment of the last try; after a reboot the queue clock goes on from it.
     """
 
     state: HoldState = HoldState.OK
@@ -113,6 +114,7 @@ class Hold:
     until_ms: int = 0
     asked_until_ms: int = 0
     problem: Problem | None = None
+    tried_ms: int = 0
 
     def waits(self, now_ms: int, *, by_hand: bool = False) -> bool:
         """Whether nothing may be sent now. By hand means now: only the service's own wait still counts."""
@@ -138,4 +140,5 @@ def next_hold(hold: Hold, signal: Signal, now_ms: int, policy: RetryPolicy, unit
         until_ms=max(now_ms + round(wait_seconds * 1000), asked_until_ms),
         asked_until_ms=asked_until_ms,
         problem=signal.problem,
+        tried_ms=now_ms,
     )

@@ -16,7 +16,7 @@ from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
 from edgequeue.courier import Answer, Couriers, Sender
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import NotSent, TransportError
+from edgequeue.errors import MaybeSent, NotSent, TransportError
 from edgequeue.model import Batch, Problem
 from edgequeue.outcome import Death, Outcome, Settlement, settle, settle_failure, signal_of
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
@@ -179,7 +179,14 @@ class Sending:
                 settled.append((batch, settle_failure(batch, answer)))
                 signals.append(signal_of(answer))
                 continue
-            outcome: Outcome = self.destination.interpret(batch, answer)
+            try:
+                outcome: Outcome = self.destination.interpret(batch, answer)
+            except Exception as error:  # a destination's own fault must cost no event, and not stop the worker
+                log.exception("%s: the answer could not be read", self.destination.name, extra={"action": "interpret"})
+                lost = MaybeSent(f"the answer could not be read: {type(error).__name__}", code="internal")
+                settled.append((batch, settle_failure(batch, lost)))
+                signals.append(signal_of(lost))
+                continue
             settlement = settle(
                 batch,
                 outcome,

@@ -57,7 +57,7 @@ class Archive:
         wanted = parse_event_id(event_id)
         if wanted is None or wanted.queue_id != self._queue_id or len(wanted.nonce) != 16:
             return None
-        with self._database.engine.connect() as connection:
+        with self._database.look() as connection:
             query = _listing().add_columns(events.c.payload).where(events.c.sequence == wanted.sequence_from)
             row = connection.execute(query).first()
             if row is None or f"{row.nonce & 0xFFFFFFFFFFFFFFFF:016x}" != wanted.nonce:
@@ -76,7 +76,7 @@ class Archive:
         """Ids of the events that `text` may mean; an `_id` of the application's is searched for in the payloads."""
         query = select(events.c.sequence, events.c.nonce).order_by(events.c.sequence).limit(RESOLVED_MAX)
         wanted = parse_event_id(text)
-        with self._database.engine.connect() as connection:
+        with self._database.look() as connection:
             if wanted is not None and wanted.queue_id == self._queue_id:
                 between = events.c.sequence.between(wanted.sequence_from, wanted.sequence_to)
                 found = connection.execute(query.where(between).limit(None if wanted.nonce else RESOLVED_MAX)).all()
@@ -90,7 +90,7 @@ class Archive:
 
     def find(self, reference: str, now_ms: int) -> list[Record]:
         """Events by reference; the column has no index, so this reads the table once."""
-        with self._database.engine.connect() as connection:
+        with self._database.look() as connection:
             query = _listing().where(events.c.reference == reference).order_by(events.c.sequence)
             rows = connection.execute(query).all()
             page = _Page(connection, self._queue_id, rows, now_ms)
@@ -98,7 +98,7 @@ class Archive:
 
     def records(self, sequences: Sequence[int], now_ms: int) -> list[Record]:
         """Events by their sequences, in that order; those that are gone are left out."""
-        with self._database.engine.connect() as connection:
+        with self._database.look() as connection:
             rows = connection.execute(_listing().where(events.c.sequence.in_(sequences))).all()
             page = _Page(connection, self._queue_id, rows, now_ms)
             found = {row.sequence: page.record(row) for row in rows}
@@ -118,7 +118,7 @@ class Archive:
         edge: int | None = None
         order = events.c.sequence.desc() if wanted.newest_first else events.c.sequence
         while left is None or left > 0:
-            with self._database.engine.connect() as connection:
+            with self._database.look() as connection:
                 query = _listing().add_columns(*more).where(*_conditions(connection, wanted)).order_by(order)
                 if edge is not None:
                     query = query.where(events.c.sequence < edge if wanted.newest_first else events.c.sequence > edge)
@@ -144,7 +144,7 @@ class Archive:
             query = query.where(destinations.c.name == name)
         if request_id is not None:
             query = query.where(requests.c.request_id.startswith(request_id, autoescape=True))
-        with self._database.engine.connect() as connection:
+        with self._database.look() as connection:
             known = read_boots(connection)
             rows = connection.execute(query.order_by(requests.c.number.desc()).limit(limit)).all()
         return [_request_view(row, known) for row in rows]

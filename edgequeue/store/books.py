@@ -7,6 +7,8 @@ counted when asked (2 ms per 100,000). `enqueued` comes from the sequence alone,
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,9 +17,9 @@ from edgequeue.clock import QueueClock, moment, process_is_alive
 from edgequeue.model import ENDED
 from edgequeue.retry import Hold
 from edgequeue.store.base import DestinationRow
-from edgequeue.store.delivery import decode_hold
+from edgequeue.store.delivery import decode_hold, open_sequences
 from edgequeue.store.lease import is_held, lease_path
-from edgequeue.store.packing import unpack
+from edgequeue.store.packing import runs
 from edgequeue.store.sqlite import Database
 from edgequeue.views import Ledger, WorkerView
 
@@ -87,19 +89,14 @@ class Books:
 
     def counts(self, destination: int | None) -> Ledger:
         """The ledger of the queue, or of one destination, read as of one moment."""
-        with self._database.read() as connection:
-            connection.execute("BEGIN")
-            try:
-                if destination is not None:
-                    return _ledger(connection, destination)
-                ledgers = [
-                    _ledger(connection, number) for (number,) in connection.execute("SELECT id FROM destinations")
-                ]
-                enqueued = connection.execute(
-                    "SELECT max(coalesce((SELECT max(sequence) FROM events), 0), pruned_through) FROM queue"
-                ).fetchone()[0]
-            finally:
-                connection.execute("COMMIT")
+        with self._database.read() as connection, _one_moment(connection):
+            if destination is not None:
+                return _ledger(connection, destination)
+            numbers = connection.execute("SELECT id FROM destinations").fetchall()
+            ledgers = [_ledger(connection, number) for (number,) in numbers]
+            enqueued = connection.execute(
+                "SELECT max(coalesce((SELECT max(sequence) FROM events), 0), pruned_through) FROM queue"
+            ).fetchone()[0]
         sums = {name: sum(getattr(one, name) for one in ledgers) for name in ("pending", "sending", *_ENDINGS)}
         return Ledger(enqueued=enqueued, **sums)
 
@@ -111,7 +108,7 @@ class Books:
             found = connection.execute(f"SELECT {columns} FROM destinations ORDER BY id").fetchall()
         for number, name, type_name, hold, owner, last_accepted_ms in found:
             last = archive.requests(name, 1, None)
-            with self._database.read() as connection:
+            with self._database.read() as connection, _one_moment(connection):
                 counts = _ledger(connection, number)
                 oldest_ms = _oldest_ms(connection, number)
                 due_ms = connection.execute(
@@ -143,12 +140,26 @@ class Books:
         return WorkerView(pid=found["pid"], kind=found["kind"], since=since)
 
 
+@contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read in the block is all of one moment, whoever commits meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
 def _ledger(connection: sqlite3.Connection, destination: int) -> Ledger:
     pending = connection.execute("SELECT count(*) FROM pending WHERE destination = ?", (destination,)).fetchone()[0]
+    # Not all that an open request carries is being sent: an earlier request's late answer may have settled it.
+    query = """
+        SELECT count(*) FROM pending
+        WHERE destination = ? AND priority IN (0, 1, 2) AND sequence BETWEEN ? AND ?
+    """
     sending = 0
-    query = "SELECT sequences FROM requests WHERE destination = ? AND closed_ms IS NULL"
-    for (data,) in connection.execute(query, (destination,)).fetchall():
-        sending += len(unpack(data))
+    for first, last in runs(sorted(open_sequences(connection, destination))):
+        sending += connection.execute(query, (destination, first, last)).fetchone()[0]
     row = connection.execute(f"SELECT {_COUNTERS} FROM destinations WHERE id = ?", (destination,)).fetchone()
     ended = dict(zip(_ENDINGS, row, strict=True))
     return Ledger(enqueued=pending + sum(row), pending=pending - sending, sending=sending, **ended)

@@ -37,11 +37,11 @@ _RECORD = """
 _CLOSE = """
     UPDATE requests
     SET closed_ms = ?, outcome = ?, disposition = ?, http_status = ?, receipt = ?, service = ?, error = ?
-    WHERE number = ?
+    WHERE number = ? AND fence = ?
 """
 _RESCUE = """
     UPDATE requests SET closed_ms = ?, outcome = 'unknown', disposition = 'unknown', error = ?
-    WHERE destination = ? AND closed_ms IS NULL
+    WHERE closed_ms IS NULL AND destination = ?
 """
 _DONE = "DELETE FROM pending WHERE destination = ? AND priority = ? AND sequence = ?"
 _WAIT = """
@@ -51,7 +51,7 @@ _WAIT = """
 _END = "INSERT INTO endings VALUES (?, ?, 'dead', ?, ?, ?, ?, ?)"
 _NOTE = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
-_NOT_ANSWERED = {"code": "not_recorded", "text": "the worker ended before the answer was recorded", "status": None}
+_NOT_ANSWERED = Problem("not_recorded", "the worker ended before the answer was recorded")
 
 
 class Delivery:
@@ -91,15 +91,15 @@ class Delivery:
             if connection.execute(_OPEN_SEQUENCES + " LIMIT 1", (lease.destination,)).fetchone() is None:
                 return 0
         with self._database.write() as connection:
-            error = orjson.dumps(_NOT_ANSWERED).decode()
-            return connection.execute(_RESCUE, (now_ms, error, lease.destination)).rowcount
+            values = (now_ms, encode_problem(_NOT_ANSWERED), lease.destination)
+            return connection.execute(_RESCUE, values).rowcount
 
     def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
         """Read due records until either bound is reached; nothing is written."""
         claimed: list[Claimed] = []
         room = bytes_max
         with self._database.read() as connection:
-            travelling = _open_sequences(connection, lease.destination)
+            travelling = open_sequences(connection, lease.destination)
             rows = connection.execute(_CLAIM, (lease.destination, now_ms))
             for sequence, priority, attempts, travel_max, payload, checksum, codec in rows:
                 if sequence in travelling:
@@ -115,7 +115,7 @@ class Delivery:
     def next_due_ms(self, destination: int) -> int | None:
         """The earliest `not_before_ms` of what is pending and in no open request."""
         with self._database.read() as connection:
-            travelling = _open_sequences(connection, destination)
+            travelling = open_sequences(connection, destination)
             rows = connection.execute(
                 "SELECT sequence, not_before_ms FROM pending WHERE destination = ? ORDER BY not_before_ms LIMIT ?",
                 (destination, len(travelling) + 1),
@@ -138,10 +138,10 @@ class Delivery:
             fence = connection.execute("SELECT fence FROM destinations WHERE id = ?", (lease.destination,)).fetchone()
             if fence is None or fence[0] != lease.fence:
                 for number, settlement in closings:
-                    _apply_late(connection, lease.destination, number, settlement, now_ms)
+                    _apply_late(connection, lease, number, settlement, now_ms)
                 return
             for number, settlement in closings:
-                _apply(connection, lease.destination, number, settlement, now_ms)
+                _apply(connection, lease, number, settlement, now_ms)
             if hold is not None:
                 connection.execute(
                     "UPDATE destinations SET hold = ? WHERE id = ?", (encode_hold(hold), lease.destination)
@@ -153,18 +153,20 @@ class Delivery:
             _bury(connection, lease.destination, deaths, now_ms)
 
 
-def _open_sequences(connection: sqlite3.Connection, destination: int) -> set[int]:
+def open_sequences(connection: sqlite3.Connection, destination: int) -> set[int]:
+    """The events that open requests carry."""
     found: set[int] = set()
     for (data,) in connection.execute(_OPEN_SEQUENCES, (destination,)).fetchall():
         found.update(unpack(data))
     return found
 
 
-def _apply(connection: sqlite3.Connection, destination: int, number: int, settlement: Settlement, now_ms: int) -> None:
+def _apply(connection: sqlite3.Connection, lease: Lease, number: int, settlement: Settlement, now_ms: int) -> None:
     if settlement.unsent:
         connection.execute("DELETE FROM requests WHERE number = ?", (number,))
         return
-    _close(connection, number, settlement, now_ms)
+    destination = lease.destination
+    _close(connection, lease, number, settlement, now_ms)
     _deliver(connection, destination, settlement.delivered, now_ms)
     _bury(connection, destination, settlement.deaths, now_ms)
     if settlement.waits:
@@ -176,18 +178,22 @@ def _apply(connection: sqlite3.Connection, destination: int, number: int, settle
     _note(connection, number, settlement)
 
 
-def _apply_late(
-    connection: sqlite3.Connection, destination: int, number: int, settlement: Settlement, now_ms: int
-) -> None:
-    """The lease is somebody else's by now: what was accepted counts all the same, nothing else does."""
+def _apply_late(connection: sqlite3.Connection, lease: Lease, number: int, settlement: Settlement, now_ms: int) -> None:
+    """The lease is somebody else's by now: what was accepted counts all the same, nothing else does.
+
+    A request that is still open was recorded after the other one's rescue: closed, or its events would never go.
+    """
     if not settlement.delivered:
+        values = (now_ms, encode_problem(_NOT_ANSWERED), lease.destination, number, lease.fence)
+        connection.execute(_RESCUE + "AND number = ? AND fence = ?", values)
         return
-    _close(connection, number, settlement, now_ms)
+    _close(connection, lease, number, settlement, now_ms)
     _note(connection, number, settlement)
-    _deliver(connection, destination, settlement.delivered, now_ms)
+    _deliver(connection, lease.destination, settlement.delivered, now_ms)
 
 
-def _close(connection: sqlite3.Connection, number: int, settlement: Settlement, now_ms: int) -> None:
+def _close(connection: sqlite3.Connection, lease: Lease, number: int, settlement: Settlement, now_ms: int) -> None:
+    """Write what the request came to. The fence, because a number may be another request's once its own is pruned."""
     verdict = settlement.verdict
     row = (
         now_ms,
@@ -198,6 +204,7 @@ def _close(connection: sqlite3.Connection, number: int, settlement: Settlement, 
         orjson.dumps(dict(settlement.service)).decode() if settlement.service else None,
         encode_problem(verdict.problem),
         number,
+        lease.fence,
     )
     connection.execute(_CLOSE, row)
 
@@ -229,18 +236,15 @@ def _revive(connection: sqlite3.Connection, destination: int, sequences: Sequenc
 
 
 def _bury(connection: sqlite3.Connection, destination: int, deaths: Sequence[Death], now_ms: int) -> None:
-    if not deaths:
-        return
-    rows = [(destination, death.priority, death.sequence) for death in deaths]
-    connection.executemany(_DONE, rows)
-    connection.executemany(
-        _END,
-        [
-            (d.sequence, destination, now_ms, d.attempts, d.problem.status, d.problem.code, d.problem.text)
-            for d in deaths
-        ],
-    )
-    connection.execute("UPDATE destinations SET dead = dead + ? WHERE id = ?", (len(deaths), destination))
+    """Only what is pending dies: a late answer to an earlier request may have said that it was accepted."""
+    count = 0
+    for sequence, priority, attempts, problem in deaths:
+        if connection.execute(_DONE, (destination, priority, sequence)).rowcount:
+            error = (problem.status, problem.code, problem.text)
+            connection.execute(_END, (sequence, destination, now_ms, attempts, *error))
+            count += 1
+    if count:
+        connection.execute("UPDATE destinations SET dead = dead + ? WHERE id = ?", (count, destination))
 
 
 def _note(connection: sqlite3.Connection, number: int, settlement: Settlement) -> None:

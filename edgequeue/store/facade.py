@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +38,7 @@ class SqliteStore:
         self._upkeep = upkeep
         self._delivery = Delivery(database)
         self._archive: Archive | None = None
-        self._numbers: dict[str, int] = {}
-        self._numbers_turn = threading.Lock()
+        self._numbers: dict[str, int] = {}  # without a lock, which a fork could catch held; the worst is a second look
         self._clock = upkeep.clock
 
     @classmethod
@@ -71,8 +69,7 @@ class SqliteStore:
     # --- taking events in ---------------------------------------------------------------------------------------------
 
     def register(self, name: str, type_name: str) -> None:
-        with self._numbers_turn:
-            self._numbers[name] = self._books.register(name, type_name)
+        self._numbers[name] = self._books.register(name, type_name)
 
     def put(self, destination: str, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         return self._intake.put(self._number(destination), draft, priority, timeout_seconds)
@@ -197,6 +194,5 @@ class SqliteStore:
             number = self._books.number(name)
             if number is None:
                 raise ConfigError(f"destination {name!r} is not known to {self.path}. Configure it first")
-            with self._numbers_turn:
-                self._numbers[name] = number
+            self._numbers[name] = number
         return number

@@ -48,7 +48,7 @@ class FileLock:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
-        self._pid = os.getpid()
+        _HELD.add(self)
 
     @classmethod
     def take(cls, path: Path) -> FileLock | None:
@@ -74,6 +74,20 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+        _HELD.discard(self)
+
+
+_HELD: set[FileLock] = set()
+
+
+def _after_fork_in_child() -> None:
+    """A child has no worker: it must not keep its parent's leases alive when the parent has died."""
+    for lock in list(_HELD):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def lease_path(database: Path, destination: str) -> Path:

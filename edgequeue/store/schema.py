@@ -28,20 +28,23 @@ _upgrade_turn = threading.Lock()
 def ensure_schema(database: Database) -> None:
     """Bring the tables to `REVISION`; normally one SELECT. SchemaError or StoreDamaged if it cannot be."""
     with database.read() as connection:
-        if current_revision(connection, database.path) == REVISION:
+        found = current_revision(connection, database.path)
+        if found == REVISION:
             return
     with _upgrade_turn:
-        _upgrade(database)
+        _upgrade(database, found)
 
 
 def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:
     """The revision that the tables are at, None for an empty database. StoreDamaged for somebody else's tables."""
     try:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        connection.execute("SELECT queue_id FROM queue LIMIT 1")  # others use alembic too
     except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
+        if "no such" not in str(error):
             raise
-        others = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 3")]
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'alembic_version' LIMIT 1"
+        others = [name for (name,) in connection.execute(query)]
         if others:
             text = (
                 f"{path}: this database belongs to another program (it has the table {others[0]!r}). Name another path"
@@ -64,7 +67,7 @@ def migrations_dir() -> Path:
     raise SchemaError(f"the migrations are missing: neither {places[0]} nor {places[1]} is there. Reinstall edgequeue")
 
 
-def _upgrade(database: Database) -> None:
+def _upgrade(database: Database, found: str | None) -> None:
     """Run the migrations in one transaction; a failure leaves the tables as they were."""
     from alembic import command
     from alembic.config import Config
@@ -73,6 +76,7 @@ def _upgrade(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
     known = {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}
+    _refuse_unknown(database, found, known)  # before a writing connection could change the file's journal mode
     engine = _migration_engine(database)
     try:
         with translated(database.path), engine.begin() as connection:
@@ -80,9 +84,7 @@ def _upgrade(database: Database) -> None:
             found = current_revision(raw, database.path)
             if found == REVISION:  # another process upgraded while we waited for the lock
                 return
-            if found is not None and found not in known:
-                text = f"{database.path}: written by a newer edgequeue (schema {found}, this one knows {REVISION})"
-                raise SchemaTooNew(f"{text}. Upgrade edgequeue; nothing was changed")
+            _refuse_unknown(database, found, known)
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
     except EdgeQueueError:
@@ -94,6 +96,12 @@ def _upgrade(database: Database) -> None:
         raise SchemaError(f"{database.path}: the tables could not be brought to this version: {error}") from error
     finally:
         engine.dispose()
+
+
+def _refuse_unknown(database: Database, found: str | None, known: set[str]) -> None:
+    if found is not None and found not in known:
+        text = f"{database.path}: written by a newer edgequeue (schema {found}, this one knows {REVISION})"
+        raise SchemaTooNew(f"{text}. Upgrade edgequeue; nothing was changed")
 
 
 def _migration_engine(database: Database) -> Engine:

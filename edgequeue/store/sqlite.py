@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgequeue.errors import QueueBusy, QueueClosed, StoreDamaged, StoreError, StoreFull
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection as SqlConnection
     from sqlalchemy import Engine
 
 PAGE_BYTES = 1024
@@ -141,6 +142,15 @@ class Database:
             )
         return self._engine
 
+    @contextmanager
+    def look(self) -> Iterator[SqlConnection]:
+        """A connection of SQLAlchemy's whose statements all see one moment."""
+        if self.closed:
+            raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+        with translated(self.path), self.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+
     def change_counter(self) -> int:
         """A number that differs from the last one read when anything was committed since; costs no I/O."""
         with self.read() as connection:
@@ -177,17 +187,20 @@ class Database:
         return connect(self.path, durability=self._durability, page_bytes=self._page_bytes)
 
     def before_fork(self) -> None:
-        """No transaction may be in the middle of anything when the process is copied."""
-        if self.on_fork is not None:
-            self.on_fork.mutex.acquire()
+        """No transaction may be in the middle of anything when the process is copied.
+
+        The locks are taken in the order of a commit, which holds `write_turn` when it asks for the mutex.
+        """
         self.write_turn.acquire()
         self._read_turn.acquire()
+        if self.on_fork is not None:
+            self.on_fork.mutex.acquire()
 
     def after_fork_in_parent(self) -> None:
-        self._read_turn.release()
-        self.write_turn.release()
         if self.on_fork is not None:
             self.on_fork.mutex.release()
+        self._read_turn.release()
+        self.write_turn.release()
 
     def after_fork_in_child(self) -> None:
         """The child opens connections of its own; those it inherited are the parent's."""
@@ -258,8 +271,11 @@ def translated(path: Path) -> Iterator[None]:
     """The driver's errors as ours, at the one border where both are known."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
+    except Exception as error:
+        cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's error
+        if not isinstance(cause, sqlite3.Error):
+            raise
+        raise translate(cause, path) from error
 
 
 def translate(error: sqlite3.Error, path: Path) -> StoreError:

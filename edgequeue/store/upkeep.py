@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgequeue.clock import Boot, Clock, QueueClock, next_boot
-from edgequeue.model import parse_event_id
+from edgequeue.model import format_event_id
+from edgequeue.store.delivery import decode_hold
 from edgequeue.store.packing import runs, unpack
 from edgequeue.store.sqlite import Database
 
@@ -18,7 +19,9 @@ PRUNE_CHUNK_EVENTS = 1000
 _QUEUE_ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is read as something else
 _LAST_SEEN = """
     SELECT max(coalesce((SELECT enqueued_ms FROM events ORDER BY sequence DESC LIMIT 1), 0),
-               coalesce((SELECT max(opened_ms, coalesce(closed_ms, 0)) FROM requests ORDER BY number DESC LIMIT 1), 0),
+               coalesce((SELECT max(max(opened_ms, coalesce(closed_ms, 0))) FROM requests), 0),
+               coalesce((SELECT max(ended_ms) FROM endings), 0),
+               coalesce((SELECT max(last_accepted_ms) FROM destinations), 0),
                coalesce((SELECT max(started_ms) FROM boots), 0))
 """
 _BOOT_COLUMNS = "number, boot_id, started_ms, base_ms, wall_offset_ms, trusted"
@@ -50,12 +53,23 @@ def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]
         connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", queue)
     row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
     previous = _boot(row) if row else None
-    boot = next_boot(previous, connection.execute(_LAST_SEEN).fetchone()[0], clock)
+    boot = next_boot(previous, _last_seen_ms(connection), clock)
     connection.execute(
         "INSERT INTO boots VALUES (?, ?, ?, ?, ?, ?)",
         (boot.number, boot.boot_id, boot.started_ms, boot.base_ms, boot.wall_offset_ms, int(boot.trusted)),
     )
     return queue[0], boot
+
+
+def _last_seen_ms(connection: sqlite3.Connection) -> int:
+    """The newest queue time that is written anywhere.
+
+    Holds count too: hours of trying offline write nothing else, and a clock set back to before them would leave the
+    destination waiting for those hours again.
+    """
+    holds = connection.execute("SELECT hold FROM destinations WHERE hold IS NOT NULL").fetchall()
+    tried = [decode_hold(hold).tried_ms for (hold,) in holds]
+    return max(int(connection.execute(_LAST_SEEN).fetchone()[0]), *tried, 0)
 
 
 def _boot(row: tuple[Any, ...]) -> Boot:
@@ -85,14 +99,19 @@ class Upkeep:
 
     def requeue(self, event_ids: Sequence[str] | None, destination: int | None) -> int:
         """Dead events become pending again, with their attempts given back."""
-        where, values = "state = 'dead'", []
+        query = """
+            SELECT e.sequence, e.destination, e.nonce FROM endings d JOIN events e ON e.sequence = d.sequence
+            WHERE d.state = 'dead'
+        """
+        values = []
         if destination is not None:
-            where, values = f"{where} AND destination = ?", [destination]
+            query, values = f"{query} AND d.destination = ?", [destination]
         with self._database.write() as connection:
-            dead = connection.execute(f"SELECT sequence, destination FROM endings WHERE {where}", values).fetchall()
-            if event_ids is not None:
-                named = {found.sequence_from for one in event_ids if (found := parse_event_id(one))}
-                dead = [row for row in dead if row[0] in named]
+            rows = connection.execute(query, values).fetchall()
+            if event_ids is not None:  # whole ids: a sequence alone may be an event of a cloned card
+                named = set(event_ids)
+                rows = [row for row in rows if self._event_id(row[0], row[2]) in named]
+            dead = [(sequence, number) for sequence, number, _ in rows]
             connection.executemany(
                 "INSERT INTO pending (destination, priority, sequence) "
                 "SELECT destination, priority, sequence FROM events WHERE sequence = ?",
@@ -103,6 +122,9 @@ class Upkeep:
                 "UPDATE destinations SET dead = dead - 1 WHERE id = ?", [(number,) for _, number in dead]
             )
         return len(dead)
+
+    def _event_id(self, sequence: int, nonce: int) -> str:
+        return format_event_id(self._queue_id, sequence, nonce & 0xFFFFFFFFFFFFFFFF)
 
     def prune(self, delivered_before_ms: int | None, dead_before_ms: int | None) -> int:
         """Delete what ended before these queue times, in short transactions; counts stay, sequences are not reused."""

@@ -1,0 +1,38 @@
+"""Events that a destination takes, and answers of a service that takes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from edgequeue.errors import ConfigError
+from edgequeue.model import HttpRequest, HttpResponse
+
+
+def event_for(type_name: str, *, number: int = 1, **fields: Any) -> dict[str, Any]:
+    """A small valid event for a type of destination: a purchase. `fields` are added to its XDM, or replace what is
+    there; `number` makes one purchase another.
+    """
+    xdm = {
+        "eventType": "commerce.purchases",
+        "identityMap": {"loyalty": [{"id": f"L-{number}", "primary": True}]},
+        "commerce": {"order": {"purchaseID": f"P-{number}", "priceTotal": 12.5}},
+    }
+    if type_name in ("adobe-edge", "adobe-dccs"):
+        return {"xdm": {**xdm, **fields}}
+    raise ConfigError(f"no event is known for destination type {type_name!r}; there are: adobe-dccs, adobe-edge")
+
+
+def response(status: int = 200, document: Any = None, **headers: str) -> HttpResponse:
+    """An answer of a service, with `document` as JSON; `retry_after="5"` becomes the header `retry-after`."""
+    body = b"" if document is None else json.dumps(document).encode()
+    return HttpResponse(status, {name.lower().replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+def accept(request: HttpRequest) -> HttpResponse:
+    """The answer of a service that takes every event of the request: Adobe Edge Network's, or streaming ingestion's."""
+    document = json.loads(request.body)
+    if "messages" in document:
+        receipts = [{"xactionId": f"test:{position}"} for position in range(len(document["messages"]))]
+        return response(200, {"inletId": "test", "batchId": "test", "responses": receipts})
+    return response(200, {"requestId": "test", "handle": []})
