@@ -84,8 +84,11 @@ class Archive:
                 ids = [one for one in ids if one.startswith(text)]
                 if ids:
                     return ids[:RESOLVED_MAX]
-            needle = b'"_id":' + orjson.dumps(text)[:-1]  # without the closing quote: the beginning of one will do
-            found = connection.execute(query.where(func.instr(events.c.payload, needle) > 0)).all()
+            whole = b'"_id":' + orjson.dumps(text)
+            for needle in (whole, whole[:-1]):  # the whole `_id` first; else what begins so
+                found = connection.execute(query.where(func.instr(events.c.payload, needle) > 0)).all()
+                if found:
+                    break
         return [format_event_id(self._queue_id, seq, nonce & 0xFFFFFFFFFFFFFFFF) for seq, nonce in found]
 
     def find(self, reference: str, now_ms: int) -> list[Record]:

@@ -77,8 +77,11 @@ class MemoryStore(Delivering):
     def resolve(self, text: str) -> list[str]:
         ids = [event.event_id for event in self._events.values() if event.event_id.startswith(text)]
         if not ids or parse_event_id(text) is None:
-            needle = b'"_id":' + orjson.dumps(text)[:-1]
-            ids = [event.event_id for event in self._events.values() if needle in event.payload]
+            whole = b'"_id":' + orjson.dumps(text)
+            for needle in (whole, whole[:-1]):
+                ids = [event.event_id for event in self._events.values() if needle in event.payload]
+                if ids:
+                    break
         return ids[:RESOLVED_MAX]
 
     @alone

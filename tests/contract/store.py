@@ -638,6 +638,13 @@ class StoreContract:
         assert store.resolve("sale-") == [event_id]
         assert store.resolve("4711") == []
 
+    def test_a_whole_id_comes_before_those_that_only_begin_so(self, store: Store) -> None:
+        """`P1` means P1, however many of P10, P11 and so on there are."""
+        for number in range(10, 25):
+            store.put(WEB, draft(own_id=f"P{number}"), Priority.NORMAL, TIMEOUT_SECONDS)
+        event_id = store.put(WEB, draft(own_id="P1"), Priority.NORMAL, TIMEOUT_SECONDS)
+        assert store.resolve("P1") == [event_id]
+
     def test_events_are_found_by_reference(self, store: Store) -> None:
         """All of them, oldest first, and only the exact key."""
         ids = [
