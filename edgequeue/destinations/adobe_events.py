@@ -109,28 +109,26 @@ def check_identity_map(xdm: dict[str, Any], warnings: list[str]) -> None:
     identity_map = require_object(xdm["identityMap"], "xdm.identityMap")
     primaries = 0
     for namespace, identities in identity_map.items():
-        field = f"xdm.identityMap.{namespace}"
         if not isinstance(identities, list | tuple) or not identities:
+            field = f"xdm.identityMap.{namespace}"
             raise InvalidEvent("must be a list with at least one identity", field=field, remedy='Write [{"id": "…"}].')
         for position, identity in enumerate(identities):
-            if namespace == "FPID" or not isinstance(identity, dict) or not _is_plain(identity):
-                _check_identity(identity, namespace, f"{field}.{position}", warnings)
-            primaries += _is_primary(identity)
+            if not isinstance(identity, dict) or not _is_plain(identity, namespace):
+                _check_identity(identity, namespace, f"xdm.identityMap.{namespace}.{position}", warnings)
+            primary = identity.get("primary")
+            primaries += primary is True or primary == "true"
     if not primaries:
         raise _no_identity("has no primary identity")
     if primaries > 1:
         warnings.append(f"xdm.identityMap has {primaries} primary identities; Adobe expects one")
 
 
-def _is_plain(identity: dict[str, Any]) -> bool:
-    """The common case, decided fast: a text as id, and primary a boolean or absent."""
+def _is_plain(identity: dict[str, Any], namespace: str) -> bool:
+    """The common case, decided fast: a text as id (an FPID a UUIDv4), and primary a boolean or absent."""
     value = identity.get("id")
-    return isinstance(value, str) and value != "" and isinstance(identity.get("primary", False), bool)
-
-
-def _is_primary(identity: dict[str, Any]) -> bool:
-    primary = identity.get("primary")
-    return primary is True or primary == "true"
+    if not isinstance(value, str) or not value or not isinstance(identity.get("primary", False), bool):
+        return False
+    return namespace != "FPID" or _UUID4.fullmatch(value) is not None
 
 
 def _check_identity(identity: Any, namespace: str, field: str, warnings: list[str]) -> None:

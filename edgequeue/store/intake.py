@@ -35,6 +35,8 @@ _INSERT_PENDING = """
     SELECT destination, priority, sequence FROM events WHERE sequence BETWEEN ? AND ?
 """
 
+_INSERT_PENDING_ONE = "INSERT INTO pending (destination, priority, sequence) VALUES (?, ?, ?)"
+
 ROWS_MAX, _COLUMNS = 32, 12
 """Rows per INSERT. Python gives up its GIL at each statement and, among other threads, waits to have it back: with
 32 rows at a time 64 threads put a tenth more events, and so does a bulk put."""
@@ -91,9 +93,27 @@ class Intake:
         try:
             with self._database.transaction(deadline) as connection:
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
-                return self._insert(connection, sequence, take())
+                puts = take()
+                if len(puts) == 1:
+                    return [self._insert_one(connection, sequence, *puts[0])]
+                return self._insert(connection, sequence, puts)
         finally:
             self._database.write_turn.release()
+
+    def _insert_one(
+        self, connection: sqlite3.Connection, sequence: int, destination: int, priority: int, draft: Draft
+    ) -> str:
+        """As `_insert` for the common case of one event: 4 us less than the way through lists."""
+        payload, id_offset, occurred_ms, reference, stamped, _ = draft
+        nonce = int.from_bytes(os.urandom(8), signed=True)
+        event_id = f"{self._queue_id}-{sequence:012d}-{nonce & 0xFFFFFFFFFFFFFFFF:016x}"
+        if id_offset >= 0:
+            payload = payload[:id_offset] + event_id.encode() + payload[id_offset + EVENT_ID_LENGTH :]
+        clock = self._clock
+        row = (sequence, nonce, destination, priority, _CODEC, stamped, clock.boot.number, clock.now_ms())
+        connection.execute(_INSERT_EVENTS[1], (*row, occurred_ms, reference, crc32(payload), payload))
+        connection.execute(_INSERT_PENDING_ONE, (destination, priority, sequence))
+        return event_id
 
     def _insert(self, connection: sqlite3.Connection, sequence: int, puts: Sequence[Put]) -> list[str]:
         """Write the rows, the first with that sequence; returns the ids.
