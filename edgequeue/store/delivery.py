@@ -104,7 +104,9 @@ class Delivery:
             for sequence, priority, attempts, travel_max, payload, checksum, codec in rows:
                 if sequence in travelling:
                     continue
-                intact = codec == Codec.JSON and isinstance(payload, bytes) and crc32(payload) == checksum
+                if not isinstance(payload, bytes):  # damage can put anything in its place
+                    payload, checksum = b"", None
+                intact = codec == Codec.JSON and crc32(payload) == checksum
                 claimed.append(Claimed(sequence, priority, attempts, travel_max, payload, intact))
                 room -= len(payload)
                 if room <= 0 or len(claimed) == events_max:

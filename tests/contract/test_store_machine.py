@@ -83,6 +83,8 @@ class TwoStores(RuleBasedStateMachine):
             for sequence in self.before:
                 assert self._detail(self.disk, sequence) == self._detail(self.memory, sequence)
             assert self.disk.check() == []
+        for lease in self.leases.values():
+            self.disk.release(lease.disk)
         self.disk.close()
         self.memory.close()
         shutil.rmtree(self.directory)
@@ -279,5 +281,5 @@ def _template(template: Path) -> None:
 
 TestTwoStores = TwoStores.TestCase
 TestTwoStores.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
