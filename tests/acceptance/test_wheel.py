@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("build", reason="build belongs to the dev extra")
-pytest.importorskip("hatchling", reason="hatchling belongs to the dev extra")
-
 ROOT = Path(__file__).resolve().parents[2]
 
 TRY = """
