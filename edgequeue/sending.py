@@ -32,7 +32,10 @@ DAMAGED = Problem(
 
 
 class Turn(NamedTuple):
-    """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None when nothing is pending."""
+    """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None when nothing is pending.
+
+    `leased` is False where another worker holds the lease, `paced` where only `requests_per_second_max` made it wait.
+    """
 
     claimed: int = 0
     delivered: int = 0
@@ -41,6 +44,7 @@ class Turn(NamedTuple):
     deferred: frozenset[int] = frozenset()
     next_due_ms: int | None = None
     leased: bool = True
+    paced: bool = False
 
 
 Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
@@ -85,7 +89,7 @@ class Sending:
         if self._hold.waits(now_ms, by_hand=by_hand):
             return Turn(next_due_ms=self._hold.asked_until_ms if by_hand else self._hold.until_ms)
         if now_ms < self._paced_until_ms:
-            return Turn(next_due_ms=self._paced_until_ms)
+            return Turn(next_due_ms=self._paced_until_ms, paced=True)
         loads = self._loads(now_ms, events_max)
         if not loads:
             return Turn(next_due_ms=self._store.next_due_ms(self.destination.name))

@@ -108,7 +108,7 @@ class Drain:
                 continue
             if turn.next_due_ms is None and not turn.claimed:
                 return "empty"
-            if self._deadline is None or self._worker.hold.state is HoldState.PAUSED:
+            if not turn.paced and (self._deadline is None or self._worker.hold.state is HoldState.PAUSED):
                 return "waiting"
             self._sleep_until(turn.next_due_ms or self._store.now_ms())
         return "interrupted"

@@ -325,6 +325,16 @@ def test_a_limit_is_kept(service: Emulator, open_queue: Any) -> None:
     assert (report.delivered, report.remaining, report.stopped_because) == (7, 43, "limit")
 
 
+def test_a_pace_slows_a_sync_and_does_not_end_it(service: Emulator, open_queue: Any) -> None:
+    """`requests_per_second_max` spaces requests out; sync goes on until the queue is empty."""
+    queue = open_queue(
+        AdobeEdge("web", endpoint=service.url, datastream_id="d", batch_events_max=10, requests_per_second_max=50)
+    )
+    queue.enqueue_many(event(n=n) for n in range(40))
+    report = queue.sync()
+    assert (report.delivered, report.requests, report.stopped_because) == (40, 4, "empty")
+
+
 def test_answers_that_could_not_be_written_down_are_kept_and_written_later(
     service: Emulator, open_queue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
