@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -85,8 +86,6 @@ class EventQueue:
 
         Raises ConfigError, which names the file, the key and the remedy, and StoreError and its kin.
         """
-        import os
-
         from edgequeue.config import find_config, load_settings
 
         path = find_config(None if config is None else Path(config), os.environ)
@@ -130,8 +129,7 @@ class EventQueue:
         draft = self._draft(target, event, reference)
         self._capacity.take(len(draft.payload))
         event_id = self._store.put(target.name, draft, as_priority(priority), timeout_seconds)
-        if self._runner is not None:
-            self._runner.nudge(target.name)
+        self._nudge(target.name)
         return event_id
 
     def enqueue_many(
@@ -162,8 +160,7 @@ class EventQueue:
                 yield draft
 
         ids = self._store.put_many(target.name, drafts(), as_priority(priority), timeout_seconds)
-        if self._runner is not None:
-            self._runner.nudge(target.name)
+        self._nudge(target.name)
         return ids
 
     def check(self, event: Any, destination: str | None = None) -> tuple[str, ...]:
@@ -215,7 +212,7 @@ class EventQueue:
 
         self.target(next(iter(self.destinations), None))
         with self._turn:
-            if self._runner is None:
+            if self._running() is None:
                 self._runner = Runner(
                     self._store, self._enabled(None), self._transport, self._keep, kind, self._callbacks
                 )
@@ -227,8 +224,17 @@ class EventQueue:
         Returns whether it ended in time. Nothing is lost either way.
         """
         with self._turn:
-            runner, self._runner = self._runner, None
+            runner, self._runner = self._running(), None
         return True if runner is None else runner.stop(timeout_seconds)
+
+    def _running(self) -> Runner | None:
+        """The background worker of this process: a forked child has none, whatever its parent had."""
+        runner = self._runner
+        return runner if runner is not None and runner.pid == os.getpid() else None
+
+    def _nudge(self, name: str) -> None:
+        if self._runner is not None:
+            self._runner.nudge(name)
 
     def sync(
         self,
@@ -366,9 +372,8 @@ class EventQueue:
         Returns how many. An id that is not known or not dead is passed over.
         """
         count = self._store.requeue(list(event_ids) or None, destination)
-        if self._runner is not None:
-            for name in self.destinations:
-                self._runner.nudge(name)
+        for name in self.destinations:
+            self._nudge(name)
         return count
 
     def prune(self, older_than_days: float | None = None, statuses: Iterable[str] = ("delivered", "dead")) -> int:

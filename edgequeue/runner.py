@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ class Runner:
         kind: str,
         callbacks: tuple[Callable[..., None] | None, ...],
     ) -> None:
+        self.pid = os.getpid()
         self._store = store
         make = transport or over_http
         self._senders = {one.name: make(one) for one in destinations}

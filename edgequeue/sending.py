@@ -90,9 +90,10 @@ class Sending:
             return Turn(next_due_ms=self._hold.asked_until_ms if by_hand else self._hold.until_ms)
         if now_ms < self._paced_until_ms:
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
-        loads = self._loads(now_ms, events_max)
+        loads, buried = self._loads(now_ms, events_max)
         if not loads:
-            return Turn(next_due_ms=self._store.next_due_ms(self.destination.name))
+            next_due_ms = self._store.next_due_ms(self.destination.name)
+            return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
         credentials = self.destination.credentials.headers()
         if isinstance(credentials, Denied):
             state = HoldState.PAUSED if credentials.lasting else HoldState.BACKING_OFF
@@ -101,7 +102,8 @@ class Sending:
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(signal_of(offline), loads, now_ms)
-        return self._send(loads, signed)
+        turn = self._send(loads, signed)
+        return turn._replace(dead=turn.dead + buried)
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
@@ -119,8 +121,11 @@ class Sending:
         self._hold = self._store.hold(self.destination.name)
         return True
 
-    def _loads(self, now_ms: int, events_max: int | None) -> list[Load]:
-        """What to send now. A destination in trouble is asked with one request, a paused one with one event."""
+    def _loads(self, now_ms: int, events_max: int | None) -> tuple[list[Load], int]:
+        """What to send now, and how many damaged events were set aside.
+
+        A destination in trouble is asked with one request, a paused one with one event.
+        """
         assert self._lease is not None
         limits = self.destination.limits
         loads_max = self.destination.requests_in_flight_max
@@ -138,7 +143,7 @@ class Sending:
         if self._hold.state is HoldState.PAUSED and intact:
             # Any of them, not always the oldest: it may be that very event that the service cannot do with.
             intact = [self._dice.choice(intact)]
-        return fill(intact, limits, self.destination.item, loads_max)
+        return fill(intact, limits, self.destination.item, loads_max), len(damaged)
 
     def _send(self, loads: Sequence[Load], credentials: Mapping[str, str]) -> Turn:
         """Record, send, interpret, settle."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -288,6 +289,29 @@ def test_a_worker_stops_in_the_middle_of_a_request(service: Emulator, open_queue
         assert [trip.disposition for trip in record.history] == ["unknown"]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where there is fork")
+def test_a_forked_child_has_no_worker_and_can_start_its_own(service: Emulator, open_queue: Any) -> None:
+    """The child enqueues, starts and stops for itself; the parent's worker goes on."""
+    queue = open_queue()
+    queue.start()
+    queue.enqueue(event())
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            queue.enqueue(event())
+            code = 0 if queue.stop(timeout_seconds=30) else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    queue.enqueue(event())
+    queue.stop()
+    queue.sync()
+    assert queue.status().ledger.delivered == 3
+    assert service.arrived.duplicates == 0
+
+
 def test_sync_beside_a_running_worker_asks_it_to_send_now(service: Emulator, open_queue: Any, tmp_path: Path) -> None:
     """Where another worker holds the lease, sync makes it try at once and follows its progress."""
     running = open_queue()
@@ -402,7 +426,7 @@ def test_damaged_payloads_are_set_aside_and_never_sent(service: Emulator, open_q
         )
     connection.close()
     report = queue.sync()
-    assert report.delivered == 2
+    assert (report.delivered, report.dead) == (2, 1)
     assert queue.get(ids[1]).error.code == "damaged"
     assert ids[1] not in service.arrived.by_id
     assert balanced(queue)
