@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from edgequeue.errors import ConfigError
 from edgequeue.model import Problem
 
 
@@ -64,6 +65,14 @@ class Bearer:
     token: Secret
     client_id: str | None = None
     org_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """A token given as text is a secret from then on: it shows in no repr."""
+        token: object = self.token
+        if isinstance(token, str):
+            object.__setattr__(self, "token", Secret(token))
+        elif not isinstance(token, Secret):
+            raise ConfigError("Bearer: token is a text or a Secret(env=…), Secret(path=…)")
 
     def headers(self) -> Mapping[str, str] | Denied:
         token = self.token.read()

@@ -35,11 +35,12 @@ class Capacity:
         """`take` for one bulk put: measured once, and what the put itself adds is counted."""
         if self._max_events is None and self._max_bytes is None:
             return lambda _: None
-        events, used = self._measure()
+        before, used = self._measure()
+        events = before
 
         def take(size: int) -> None:
             nonlocal events, used
-            self._check(events, used, size)
+            self._check(events, used, size, before)
             events, used = events + 1, used + size
 
         return take
@@ -54,10 +55,11 @@ class Capacity:
         if self._max_bytes is not None:
             self._bytes_left = max((self._max_bytes - used) // SHARE, size)
 
-    def _check(self, events: int, used: int, size: int) -> None:
+    def _check(self, events: int, used: int, size: int, before: int | None = None) -> None:
         if self._max_events is not None and events >= self._max_events:
             raise QueueFull(
-                f"the queue holds {events:,} events and max_events is {self._max_events:,}; nothing was stored. "
+                f"{events if before is None else before:,} events are pending, and max_events = {self._max_events:,} "
+                "leaves no room for what was to be added; nothing was stored. "
                 "Deliver some (edgequeue sync), or raise max_events"
             )
         if self._max_bytes is not None and used + size > self._max_bytes:

@@ -12,6 +12,8 @@ from edgequeue.views import DestinationView, Ledger, Reason, WorkerView
 Clockface = Callable[[int], datetime]
 """Queue time in milliseconds -> wall-clock time."""
 
+_NOBODY = "No worker is running: edgequeue sync sends once, edgequeue run for good."
+
 WORDS = {"ok": "ok", "offline": "offline", "backing_off": "backing off", "paused": "paused", "waiting": "waiting"}
 
 
@@ -21,7 +23,7 @@ def destination_view(row: DestinationRow, *, enabled: bool | None, now_ms: int, 
     return DestinationView(
         type=row.type,
         state=state,
-        reason=_reason(row, enabled, at),
+        reason=_reason(row, enabled, now_ms, at),
         next_attempt_at=at(next_ms) if next_ms is not None else None,
         oldest_pending_at=None if row.oldest_pending_ms is None else at(row.oldest_pending_ms),
         last_accepted_at=None if row.last_accepted_ms is None else at(row.last_accepted_ms),
@@ -43,7 +45,7 @@ def _state(row: DestinationRow, *, enabled: bool | None, now_ms: int) -> tuple[s
     return "ok", None
 
 
-def _reason(row: DestinationRow, enabled: bool | None, at: Clockface) -> Reason | None:
+def _reason(row: DestinationRow, enabled: bool | None, now_ms: int, at: Clockface) -> Reason | None:
     if enabled is False:
         remedy = f"Set enabled = true in [destinations.{row.name}]."
         return Reason("disabled", "it is switched off (enabled = false)", remedy, None)
@@ -53,7 +55,11 @@ def _reason(row: DestinationRow, enabled: bool | None, at: Clockface) -> Reason 
     hold: Hold = row.hold
     if hold.problem is None:
         return None
-    return Reason(hold.problem.code, hold.problem.text, hold.problem.remedy, at(hold.since_ms))
+    remedy = hold.problem.remedy
+    if hold.asked_until_ms > now_ms:
+        until = at(hold.asked_until_ms).astimezone().strftime("%H:%M:%S")
+        remedy = f"The service asked for this wait; nothing is sent before {until}, also not by hand."
+    return Reason(hold.problem.code, hold.problem.text, remedy, at(hold.since_ms))
 
 
 def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: WorkerView | None, now: datetime) -> str:
@@ -61,12 +67,13 @@ def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: Wor
     waiting = {name: one for name, one in destinations.items() if one.counts.pending or one.counts.sending}
     if not waiting:
         return _nothing_waits(ledger)
-    troubled = [_trouble(name, one, now) for name, one in waiting.items() if one.state != "ok"]
-    if troubled:
-        return " ".join(troubled)
+    troubled = [_trouble(name, one, now, running=worker is not None) for name, one in waiting.items()]
+    if any(troubled):
+        nobody = [] if worker is not None or all(one.state == "unconfigured" for one in waiting.values()) else [_NOBODY]
+        return " ".join([text for text in troubled if text] + nobody)
     count = sum(one.counts.pending + one.counts.sending for one in waiting.values())
     if worker is None:
-        return f"{_events(count)} and no worker is running. Run: edgequeue sync (once) or edgequeue run (for good)."
+        return f"{_events(count)}. {_NOBODY}"
     who = "a sync" if worker.kind == "sync" else "the worker"
     return f"{_events(count)} and {who} (process {worker.pid}) is sending."
 
@@ -77,8 +84,8 @@ def _nothing_waits(ledger: Ledger) -> str:
     if ledger.dead:
         were = "was" if ledger.dead == 1 else "were"
         return (
-            f"Nothing waits to be sent, but {ledger.dead} {were} refused. "
-            "See: edgequeue list --status dead; once mended: edgequeue requeue."
+            f"Nothing waits to be sent, but {ledger.dead} {were} refused: edgequeue list --status dead says why. "
+            "Enqueue corrected copies; to send the same once more: edgequeue requeue --all."
         )
     return "Nothing waits to be sent: everything that was enqueued has been delivered or otherwise ended."
 
@@ -87,22 +94,22 @@ def _events(count: int) -> str:
     return f"{count:,} event waits" if count == 1 else f"{count:,} events wait"
 
 
-def _trouble(name: str, view: DestinationView, now: datetime) -> str:
-    count = view.counts.pending + view.counts.sending
-    head = f"{_events(count)} for {name}"
-    when = f"; next try {_clock(view.next_attempt_at, now)}" if view.next_attempt_at else ""
-    if view.state == "waiting":
-        return f"{head}: each was refused and is tried again{when}."
+def _trouble(name: str, view: DestinationView, now: datetime, *, running: bool) -> str:
+    """What holds a destination back, and what would help; nothing for one that is well."""
+    if view.state == "ok":
+        return ""
+    head = f"{_events(view.counts.pending + view.counts.sending)} for {name}"
+    # A next try is promised only where somebody will make it.
+    when = f"; next try {_clock(view.next_attempt_at, now)}" if view.next_attempt_at and running else ""
     reason = view.reason
     if reason is None:
-        return f"{head}: {WORDS.get(view.state, view.state)}{when}."
+        return f"{head}: each was refused and is tried again{when}."
     since = f" since {_clock(reason.since, now)}" if reason.since else ""
-    label = "" if view.state == "unconfigured" else f"{WORDS.get(view.state, view.state)}{since}: "
-    text = f"{head}: {label}{reason.text}{when}.".replace("..", ".")
+    label = "" if view.state == "unconfigured" else f"{WORDS[view.state]}{since}: "
     help_text = f" {reason.remedy}" if reason.remedy else ""
-    if view.state == "paused":
+    if view.state == "paused" and reason.code != "disabled":
         help_text += " Then run: edgequeue sync."
-    return text + help_text
+    return f"{head}: {label}{reason.text.rstrip('.')}{when}.{help_text}"
 
 
 def _clock(moment: datetime | None, now: datetime) -> str:

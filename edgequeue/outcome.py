@@ -152,10 +152,24 @@ def settle_failure(batch: Batch, error: TransportError) -> Settlement:
     )
 
 
-def signal_of(error: TransportError) -> Signal:
-    """What a request without an answer says about the destination."""
+_MEND = {
+    "dns": "Check the network and the name in endpoint.",
+    "tls": "Check the device's clock, ca_file, and whether the network has a login page.",
+    "proxy": "Check the proxy.",
+}
+
+OURS = ("aborted", "interrupted", "closed")
+"""Codes of exchanges that were ended on this side: a stop, Ctrl-C."""
+
+
+def signal_of(error: TransportError) -> Signal | None:
+    """What a request without an answer says about the destination; nothing when it was us who ended it."""
+    if error.code in OURS:
+        return None
     if isinstance(error, NotSent):
-        return Signal(HoldState.OFFLINE, Problem(error.code, str(error), "It is tried again when the network is back."))
+        if error.code == "settings":
+            return Signal(HoldState.PAUSED, Problem(error.code, str(error), "Mend the setting it names."))
+        return Signal(HoldState.OFFLINE, Problem(error.code, str(error), _MEND.get(error.code, "")))
     return Signal(HoldState.BACKING_OFF, Problem(error.code, str(error), "It is sent again with the same _id."))
 
 

@@ -64,6 +64,8 @@ class EventQueue:
 
         if durability not in ("full", "normal"):
             raise ConfigError(f"durability is {durability!r}; it is 'full' or 'normal'")
+        if not isinstance(destinations, Sequence):
+            raise ConfigError("destinations is a list: EventQueue(path, destinations=[AdobeEdge(…)])")
         names = [one.name for one in destinations]
         if len(set(names)) < len(names):
             raise ConfigError(f"two destinations have the same name: {', '.join(sorted(names))}")

@@ -121,12 +121,17 @@ class Hold:
         return now_ms < (self.asked_until_ms if by_hand else self.until_ms)
 
 
-def next_hold(hold: Hold, signal: Signal, now_ms: int, policy: RetryPolicy, unit_random: float) -> Hold:
-    """The hold after a try. Success clears it; failures lengthen it; the first of a kind sets `since_ms`."""
+def next_hold(
+    hold: Hold, signal: Signal, now_ms: int, policy: RetryPolicy, unit_random: float, *, by_hand: bool = False
+) -> Hold:
+    """The hold after a try. Success clears it; failures lengthen it; the first of a kind sets `since_ms`.
+
+    A try by hand that fails costs nothing: what waits by itself is not made to wait longer for it.
+    """
     if signal.state is HoldState.OK:
         return Hold()
-    failures = hold.failures + 1
-    same = hold.state is signal.state
+    failures = max(hold.failures, 1) if by_hand else hold.failures + 1
+    same = hold.state is signal.state and _code(hold.problem) == _code(signal.problem)
     if signal.state is HoldState.PAUSED:
         wait_seconds = policy.probe_seconds
     else:
@@ -137,8 +142,16 @@ def next_hold(hold: Hold, signal: Signal, now_ms: int, policy: RetryPolicy, unit
         state=signal.state,
         failures=failures,
         since_ms=hold.since_ms if same else now_ms,
-        until_ms=max(now_ms + round(wait_seconds * 1000), asked_until_ms),
+        until_ms=max(_sooner(now_ms + round(wait_seconds * 1000), hold, now_ms, by_hand), asked_until_ms),
         asked_until_ms=asked_until_ms,
         problem=signal.problem,
         tried_ms=now_ms,
     )
+
+
+def _sooner(until_ms: int, hold: Hold, now_ms: int, by_hand: bool) -> int:
+    return min(until_ms, hold.until_ms) if by_hand and hold.until_ms > now_ms else until_ms
+
+
+def _code(problem: Problem | None) -> str:
+    return problem.code if problem else ""

@@ -97,12 +97,12 @@ class Sending:
         credentials = self.destination.credentials.headers()
         if isinstance(credentials, Denied):
             state = HoldState.PAUSED if credentials.lasting else HoldState.BACKING_OFF
-            return self._held_back(Signal(state, credentials.problem), loads, now_ms)
+            return self._held_back(Signal(state, credentials.problem), loads, now_ms, by_hand)
         wanted = self.destination.credential_headers
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
-            return self._held_back(signal_of(offline), loads, now_ms)
-        turn = self._send(loads, signed)
+            return self._held_back(offline, loads, now_ms, by_hand)
+        turn = self._send(loads, signed, by_hand)
         return turn._replace(dead=turn.dead + buried)
 
     def acquire(self) -> bool:
@@ -145,7 +145,7 @@ class Sending:
             intact = [self._dice.choice(intact)]
         return fill(intact, limits, self.destination.item, loads_max), len(damaged)
 
-    def _send(self, loads: Sequence[Load], credentials: Mapping[str, str]) -> Turn:
+    def _send(self, loads: Sequence[Load], credentials: Mapping[str, str], by_hand: bool) -> Turn:
         """Record, send, interpret, settle."""
         assert self._lease is not None
         batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
@@ -159,8 +159,7 @@ class Sending:
         settled, signals = self._judge(batches, answers)
         now_ms = self._store.now_ms()
         self._pace(now_ms)
-        hold = self._after(settled, signals, now_ms)
-        self._hold = hold or self._hold
+        self._take(self._after(settled, signals, now_ms, by_hand))
         self._unsettled = list(zip(numbers, settled, strict=True))
         self._write_down()
         if interruption is not None:
@@ -173,16 +172,23 @@ class Sending:
             assert self._lease is not None
             closings = [Closing(number, settlement) for number, (_, settlement) in self._unsettled]
             self._store.settle(self._lease, closings, self._store.now_ms(), self._hold)
+            self._log_deaths([settlement for _, (_, settlement) in self._unsettled])
             told, self._unsettled = [settled for _, settled in self._unsettled], []
             if self._listener is not None:
                 self._listener(self._lease, told, self._hold)
 
+    def _log_deaths(self, settlements: Sequence[Settlement]) -> None:
+        for death in (death for settlement in settlements for death in settlement.deaths):
+            extra = {"action": "dead", "destination": self.destination.name, "sequence": death.sequence}
+            text = f"event {death.sequence} was refused: {death.problem.code} {death.problem.text}"
+            log.warning("%s: %s", self.destination.name, text, extra=extra)
+
     def _judge(
         self, batches: Sequence[Batch], answers: Sequence[Answer]
-    ) -> tuple[list[tuple[Batch, Settlement]], list[Signal]]:
+    ) -> tuple[list[tuple[Batch, Settlement]], list[Signal | None]]:
         """What each answer means: the changes to make, and what it says about the destination."""
         settled: list[tuple[Batch, Settlement]] = []
-        signals: list[Signal] = []
+        signals: list[Signal | None] = []
         for batch, answer in zip(batches, answers, strict=True):
             if isinstance(answer, TransportError):
                 settled.append((batch, settle_failure(batch, answer)))
@@ -205,37 +211,53 @@ class Sending:
                 unit_random=self._dice.random(),
             )
             settled.append((batch, settlement))
-            if outcome.signal is not None:
-                signals.append(outcome.signal)
+            signals.append(outcome.signal)
         return settled, signals
 
-    def _after(self, settled: Sequence[tuple[Batch, Settlement]], signals: list[Signal], now_ms: int) -> Hold | None:
-        """The new hold, None when it stays as it is."""
-        signal = worst(signals) or WELL
+    def _after(
+        self, settled: Sequence[tuple[Batch, Settlement]], signals: Sequence[Signal | None], now_ms: int, by_hand: bool
+    ) -> Hold:
+        """The hold from now on."""
+        heard = [one for one in signals if one is not None]
+        if not heard:
+            return self._hold  # we ended the exchanges ourselves: that says nothing about the destination
+        signal = worst(heard) or WELL
         if signal is WELL and not any(one.delivered or one.deaths or one.waits for _, one in settled):
             # Nothing moved and nobody said why: without a wait this would become a busy loop against the service.
             problem = settled[0][1].verdict.problem or Problem("no_progress", "the answer settled no event")
             signal = Signal(HoldState.BACKING_OFF, problem)
-        before = Hold() if WELL in signals else self._hold
-        hold = next_hold(before, signal, now_ms, self._policy, self._dice.random())
-        return None if hold == self._hold else hold
+        before = Hold() if WELL in heard else self._hold
+        return next_hold(before, signal, now_ms, self._policy, self._dice.random(), by_hand=by_hand)
 
-    def _unreachable(self) -> NotSent | None:
+    def _unreachable(self) -> Signal | None:
         """During an outage the host is looked at first: a try that cannot succeed then writes no request."""
         try:
             self._sender.reach(self.destination.endpoint)
         except NotSent as error:
-            return error
+            return signal_of(error)
         return None
 
-    def _held_back(self, signal: Signal, loads: Sequence[Load], now_ms: int) -> Turn:
+    def _held_back(self, signal: Signal, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
         """Nothing is sent and no event is touched: no network, or no credentials."""
-        self._hold = next_hold(self._hold, signal, now_ms, self._policy, self._dice.random())
+        self._take(next_hold(self._hold, signal, now_ms, self._policy, self._dice.random(), by_hand=by_hand))
         self._store.set_hold(self.destination.name, self._hold)
         if self._listener is not None and self._lease is not None:
             self._listener(self._lease, [], self._hold)
         deferred = frozenset(record.sequence for load in loads for record in load.records)
         return Turn(claimed=len(deferred), deferred=deferred, next_due_ms=self._hold.until_ms)
+
+    def _take(self, hold: Hold) -> None:
+        """Take over a hold; a change of it is worth a line in the log."""
+        before, self._hold = self._hold, hold
+        changed = hold.state is not before.state or (hold.problem and hold.problem.code) != (
+            before.problem and before.problem.code
+        )
+        extra = {"action": "hold", "destination": self.destination.name, "state": hold.state.value}
+        if changed and hold.problem is not None:
+            text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text}"
+            log.warning("%s: %s. %s", self.destination.name, text, hold.problem.remedy, extra=extra)
+        elif changed:
+            log.info("%s: well again, sending", self.destination.name, extra=extra)
 
     def _pace(self, now_ms: int) -> None:
         rate = self.destination.requests_per_second_max

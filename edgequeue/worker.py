@@ -96,6 +96,9 @@ class Worker(Sending):
                 extra = {"action": "store_error", "destination": self.destination.name}
                 log.error("%s: %s; trying again", self.destination.name, error, extra=extra)
                 self.pause(STORE_TROUBLE_SECONDS)
+            except Exception:  # a fault of ours or of a destination's: say so, and do not fall silent for good
+                log.exception("%s: unexpected; trying again", self.destination.name, extra={"action": "unexpected"})
+                self.pause(STORE_TROUBLE_SECONDS)
         self.close()
         self.ended.set()
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -28,6 +29,10 @@ KINDS_MAX = 1000
 """Kinds of warnings told apart and counted; further ones are shown each time."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+Missing = Literal["create", "note", "refuse"]
+"""Where there is no database yet: it is created, created with a note on stderr, or asked for (exit code 2)."""
 
 
 class Code(IntEnum):
@@ -71,12 +76,35 @@ class State:
         return settings
 
     @contextmanager
-    def queue(self) -> Iterator[EventQueue]:
-        """The queue, open for the length of the block."""
+    def queue(self, missing: Missing = "create") -> Iterator[EventQueue]:
+        """The queue, open for the length of the block. `missing`: what is done where there is no database yet."""
         from edgequeue.queue import EventQueue
 
-        with EventQueue.from_settings(self.settings()) as queue:
+        settings = self.settings()
+        database = settings.queue.database
+        new = is_missing(database)
+        if new and missing == "refuse":
+            raise Wrong(f"there is no queue at {database} yet. edgequeue init creates it, the first enqueue too.")
+        with EventQueue.from_settings(settings) as queue:
+            if new and missing == "note":
+                note_created(database)
             yield queue
+
+
+def is_missing(database: Path) -> bool:
+    """Whether the file could be there and is not; whatever else is wrong with its place the store can say better."""
+    try:
+        database.stat()
+    except FileNotFoundError:
+        return database.parent.is_dir()
+    except OSError:
+        return False
+    return False
+
+
+def note_created(database: Path) -> None:
+    """For commands that only look: that they have made a file."""
+    click.echo(f"Note: there was no queue yet; just created {database}.", err=True)
 
 
 def known_destination(queue: EventQueue, name: str | None) -> str | None:
@@ -175,6 +203,8 @@ class OnStderr(logging.Handler):
     def __init__(self, *, timed: bool = False) -> None:
         super().__init__()
         self.timed = timed
+        self.say: Callable[[str], None] = partial(click.echo, err=True)
+        """Writes a line; a progress bar puts its own way in place of it while it is shown."""
         self._seen: dict[str, int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -183,16 +213,16 @@ class OnStderr(logging.Handler):
             text = record.getMessage()
             if self.timed:
                 self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-                click.echo(self.format(record), err=True)
+                self.say(self.format(record))
                 return
             kind = re.sub(r"\d+", "#", text)
             if record.levelno >= logging.WARNING and (kind in self._seen or len(self._seen) < KINDS_MAX):
                 self._seen[kind] = self._seen.get(kind, 0) + 1
                 if self._seen[kind] > 1:
                     return
-            click.echo(f"{record.levelname.capitalize()}: {text}", err=True)
+            self.say(f"{record.levelname.capitalize()}: {text}")
             if record.exc_info:
-                click.echo(logging.Formatter().formatException(record.exc_info), err=True)
+                self.say(logging.Formatter().formatException(record.exc_info))
         except Exception:
             self.handleError(record)
 
@@ -211,15 +241,27 @@ class OnStderr(logging.Handler):
 
 
 def start_logging(ctx: click.Context) -> OnStderr:
-    """The package's messages on stderr while the command runs: warnings, with -v everything."""
+    """The package's messages on stderr while the command runs: warnings, with -v everything.
+
+    Those of the HTTP client are warnings alone; with -v httpx names each request as well. httpcore never tells more:
+    its debug messages hold whole answers.
+    """
+    verbose = bool(ctx.params.get("verbose"))
     handler = OnStderr()
-    before = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG if ctx.params.get("verbose") else logging.WARNING)
+    levels = {
+        log: logging.DEBUG if verbose else logging.WARNING,
+        logging.getLogger("httpx"): logging.INFO if verbose else logging.WARNING,
+        logging.getLogger("httpcore"): logging.WARNING,
+    }
+    before = {logger: logger.level for logger in levels}
+    for logger, level in levels.items():
+        logger.addHandler(handler)
+        logger.setLevel(level)
 
     def stop() -> None:
-        log.removeHandler(handler)
-        log.setLevel(before)
+        for logger, level in before.items():
+            logger.removeHandler(handler)
+            logger.setLevel(level)
         with suppress(BrokenPipeError):
             handler.close()
 

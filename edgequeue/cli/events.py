@@ -12,19 +12,33 @@ from typing import TYPE_CHECKING
 import click
 
 from edgequeue.cli.context import State, Wrong, epilog, json_option, known_destination
-from edgequeue.cli.output import clean, count, facts, local, local_full, table, to_json, write_json, write_lines
+from edgequeue.cli.output import (
+    clean,
+    count,
+    facts,
+    local,
+    local_full,
+    table,
+    to_json,
+    why_refused,
+    write_json,
+    write_lines,
+)
 from edgequeue.cli.since import FORMS, parse_since
 from edgequeue.model import Status
 
 if TYPE_CHECKING:
     from edgequeue.queue import EventQueue
-    from edgequeue.views import EventError, Record, RecordDetail
+    from edgequeue.views import Record, RecordDetail
 
 EVENTS_SHOWN = 50
 """Events listed for people where --limit says nothing else."""
 
 COUNTED_MAX = 1000
 """How many further events are counted for the note below the list."""
+
+FEW = 5
+"""As many events found by their reference are shown with all that is known of them, for people."""
 
 STATUSES = click.Choice([status.value for status in Status])
 
@@ -63,7 +77,7 @@ def list_events(
 
     Events that were pruned are not listed any more; the ledger (status) still counts them.
     """
-    with state.queue() as queue:
+    with state.queue(missing="note") as queue:
         known_destination(queue, to)
         newest_first = not as_json or limit is not None
         wanted_max = limit if as_json or limit else EVENTS_SHOWN + COUNTED_MAX + 1
@@ -102,7 +116,7 @@ def _say_records(records: Iterable[Record]) -> None:
 def _note(record: Record) -> str | None:
     """The one thing to know beside the status."""
     if record.error is not None:
-        return record.error.code or (f"HTTP {record.error.status}" if record.error.status else record.error.message)
+        return why_refused(record.error)
     if record.next_attempt_at is not None:
         return f"next try {local(record.next_attempt_at)}"
     return None
@@ -113,15 +127,25 @@ def _note(record: Record) -> str | None:
 @json_option("a line for each event, times in UTC.")
 @click.pass_obj
 def find(state: State, reference: str, as_json: bool) -> None:
-    """Events by your own key, such as an order number: what enqueue --reference or reference_path set."""
-    with state.queue() as queue:
+    """Events by your own key, such as an order number: what enqueue --reference or reference_path set.
+
+    A few are shown with the time of their delivery and the service's receipt, more of them as list shows them.
+    """
+    with state.queue(missing="refuse") as queue:
         found = queue.find(reference) if _is_text(reference) else []
+        few = [] if as_json or len(found) > FEW else [queue.get(one.event_id) for one in found]
     if not found:
         raise Wrong(f"no event has the reference {reference!r}. It may have been pruned, or was never enqueued here.")
     if as_json:
         write_lines(map(to_json, found))
-    else:
+        return
+    if not few:
         _say_records(found)
+        click.echo("\nReceipts and times of delivery: edgequeue show EVENT")
+    for number, one in enumerate(one for one in few if one is not None):
+        if number:
+            click.echo()
+        _say_facts(one)
 
 
 # --- one event -------------------------------------------------------------------------------------------------------
@@ -136,7 +160,7 @@ def show(state: State, event: str, as_json: bool) -> None:
 
     EVENT is an event id, the _id in the payload, or the beginning of either if only one event begins like that.
     """
-    with state.queue() as queue:
+    with state.queue(missing="refuse") as queue:
         found = queue.get(resolved(queue, event))
     if found is None:
         raise _unknown(event)
@@ -171,6 +195,19 @@ def _is_text(text: str) -> bool:
 
 
 def _say_record(one: RecordDetail) -> None:
+    _say_facts(one)
+    click.echo()
+    _say_history(one)
+    click.echo("\nPayload")
+    if one.payload is None:
+        click.echo("  It cannot be read: the file was damaged.")
+        return
+    for line in json.dumps(one.payload, indent=2, ensure_ascii=False).splitlines():
+        click.echo("  " + clean(line))
+
+
+def _say_facts(one: RecordDetail) -> None:
+    delivered_at = _delivered_at(one)
     facts(
         [
             ("Event", one.event_id),
@@ -180,20 +217,18 @@ def _say_record(one: RecordDetail) -> None:
             ("Priority", one.priority),
             ("Enqueued", local_full(one.enqueued_at)),
             ("Occurred", local_full(one.occurred_at) if one.occurred_at else None),
+            ("Delivered", local_full(delivered_at) if delivered_at else None),
             ("Attempts", f"{one.attempts:,}"),
             ("Next try", local_full(one.next_attempt_at) if one.next_attempt_at else None),
             ("Receipt", one.receipt),
-            ("Error", _in_words(one.error) if one.error else None),
+            ("Error", why_refused(one.error) if one.error else None),
         ]
     )
-    click.echo()
-    _say_history(one)
-    click.echo("\nPayload")
-    if one.payload is None:
-        click.echo("  It cannot be read: the file was damaged.")
-        return
-    for line in json.dumps(one.payload, indent=2, ensure_ascii=False).splitlines():
-        click.echo("  " + clean(line))
+
+
+def _delivered_at(one: RecordDetail) -> datetime | None:
+    """When the answer came that accepted it; None where no request of its history did."""
+    return next((entry.closed_at for entry in one.history if entry.disposition == Disposition.ACCEPTED), None)
 
 
 def _say_history(one: RecordDetail) -> None:
@@ -207,12 +242,8 @@ def _say_history(one: RecordDetail) -> None:
             entry.request_id[:8] if sys.stdout.isatty() else entry.request_id,
             entry.disposition or "open",
             entry.http_status,
-            _in_words(entry.error) if entry.error else entry.receipt,
+            why_refused(entry.error) if entry.error else entry.receipt,
         )
         for entry in one.history
     ]
-    table(("Opened", "Request", "Came to", "HTTP", "Answer"), rows, elastic=(4,))
-
-
-def _in_words(error: EventError) -> str:
-    return " ".join(part for part in (error.code, error.message) if part) or f"HTTP {error.status}"
+    table(("Opened", "Request", "For this event", "HTTP", "Answer"), rows, elastic=(4,))

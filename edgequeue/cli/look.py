@@ -18,12 +18,13 @@ from edgequeue.cli.output import (
     sentence,
     table,
     to_json,
+    why_refused,
     write_json,
     write_lines,
 )
 
 if TYPE_CHECKING:
-    from edgequeue.views import DestinationView, EventError, Ledger, QueueStatus, RequestView
+    from edgequeue.views import DestinationView, Ledger, QueueStatus, RequestView
 
 REQUESTS_SHOWN = 50
 """Requests listed for people where --limit says nothing else."""
@@ -39,7 +40,7 @@ def status(state: State, as_json: bool) -> None:
 
     Delivered and the other endings count for ever: prune never lowers them.
     """
-    with state.queue() as queue:
+    with state.queue(missing="note") as queue:
         found = queue.status()
     if as_json:
         write_json(found)
@@ -55,7 +56,7 @@ def status(state: State, as_json: bool) -> None:
     facts(
         [
             ("Worker", f"{worker.kind}, process {worker.pid}, since {local(worker.since)}" if worker else "none"),
-            ("Database", f"{found.database} ({_size(found.disk_bytes)})"),
+            ("Database", f"{found.database} ({_size(found.disk_bytes)} with its log)"),
             ("Configuration", found.configuration),
         ]
     )
@@ -99,15 +100,11 @@ def _last_request(destinations: dict[str, DestinationView]) -> RequestView | Non
 
 def _in_words(request: RequestView) -> str:
     answer = f", HTTP {request.http_status}" if request.http_status else ""
-    trouble = f" ({_why_refused(request.error)})" if request.error else ""
+    trouble = f" ({why_refused(request.error)})" if request.error else ""
     events = f"{request.events:,} event{'' if request.events == 1 else 's'}"
     return (
         f"{local(request.opened_at)} to {request.destination}, {events}: {request.outcome or 'open'}{answer}{trouble}"
     )
-
-
-def _why_refused(error: EventError) -> str:
-    return " ".join(part for part in (error.code, error.message) if part)
 
 
 def _size(size: int) -> str:
@@ -123,7 +120,7 @@ def _size(size: int) -> str:
 @click.pass_obj
 def why(state: State, as_json: bool) -> None:
     """One sentence: why nothing is being sent right now, and what would help."""
-    with state.queue() as queue:
+    with state.queue(missing="note") as queue:
         text = queue.status().why
     if as_json:
         write_json({"why": text})
@@ -147,7 +144,7 @@ def requests(state: State, request_id: str | None, to: str | None, limit: int | 
 
     Requests are kept as long as the events they carried (see prune).
     """
-    with state.queue() as queue:
+    with state.queue(missing="refuse") as queue:
         known_destination(queue, to)
         if request_id is not None:
             found = _the_one(queue.requests(request_id, destination=to, limit=11), request_id)
@@ -206,7 +203,7 @@ def _say_request(one: RequestView) -> None:
             ("HTTP status", one.http_status),
             ("Events", f"{one.events:,}"),
             ("Bytes", f"{one.bytes:,}"),
-            ("Error", _why_refused(one.error) if one.error else None),
+            ("Error", why_refused(one.error) if one.error else None),
             *((f"Its {key}", value if isinstance(value, str) else json.dumps(value)) for key, value in service),
         ]
     )

@@ -8,12 +8,15 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from unicodedata import east_asian_width
 
 import click
 
 from edgequeue.views import as_json
+
+if TYPE_CHECKING:
+    from edgequeue.views import EventError
 
 COLUMNS_MAX = 100
 """Sentences are not set wider than this, however wide the terminal is."""
@@ -67,13 +70,19 @@ def write_lines(lines: Iterable[bytes], stream: IO[bytes] | None = None) -> int:
     return number
 
 
-def sentence(text: str, indent: str = "") -> None:
-    """Text for people, wrapped at the terminal's width; as one line where there is none."""
+def sentence(text: str, indent: str = "", lead: str | None = None) -> None:
+    """Text for people, wrapped at the terminal's width; as one line where there is none.
+
+    `lead` stands in the place of the first line's indent, and is as wide as that on the screen.
+    """
+    click.echo((indent if lead is None else lead) + f"\n{indent}".join(_wrapped(text, columns() - len(indent))))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of that width in a terminal, else one; what has no space to be broken at is left whole."""
     if not sys.stdout.isatty():
-        click.echo(indent + text)
-        return
-    lines = textwrap.wrap(text, columns() - len(indent), break_long_words=False, break_on_hyphens=False)
-    click.echo(textwrap.indent("\n".join(lines), indent))
+        return [text]
+    return textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def columns() -> int:
@@ -159,11 +168,20 @@ def _cut(text: str, width: int) -> str:
 
 
 def facts(rows: Iterable[tuple[str, Any]]) -> None:
-    """Names and values below each other; rows whose value is None are left out."""
+    """Names and values below each other, wrapped in a terminal; rows whose value is None are left out."""
     kept = [(name, clean(value)) for name, value in rows if value is not None]
     width = max((_width(name) for name, _ in kept), default=0)
     for name, value in kept:
-        click.echo(f"{click.style(_padded(name, width, False), bold=True)}  {_painted(value)}")
+        lead = f"{click.style(_padded(name, width, False), bold=True)}  "
+        sentence(_painted(value), indent=" " * (width + 2), lead=lead)
+
+
+def why_refused(error: EventError) -> str:
+    """An error in words: the message first, then the service's code where it says more than the HTTP status does."""
+    code = error.code if error.code and not error.code.startswith("http_") else None
+    if not error.message:
+        return code or (f"HTTP {error.status}" if error.status else error.code or "no reason given")
+    return error.message if code is None or code in error.message else f"{error.message} ({code})"
 
 
 def count(number: int, word: str) -> str:

@@ -47,7 +47,7 @@ MEND = "Mend the event and enqueue it again."
 
 _DATASTREAM = "Check datastream_id in [destinations.{name}]."
 _IN_ADOBE = "Mend datastream {datastream_id} in Adobe's Data Collection, or check datastream_id."
-_SIGNING = "Check the [auth.*] table of [destinations.{name}]: client_id, client_secret and scopes."
+_SIGNING = "Renew the token in the [auth.*] table of [destinations.{name}]; check its client_id and org_id."
 _RIGHTS = "Give the account of [destinations.{name}] the rights in Adobe's Developer Console and Admin Console."
 _OURS = "This looks like a fault of edgequeue or of something between it and Adobe; report it."
 
@@ -148,6 +148,14 @@ def described(document: Mapping[str, Any] | None, response: HttpResponse) -> str
     parts.extend(entries if isinstance(entries, list) else [entries])
     texts = dict.fromkeys(text for text in map(text_of, parts) if text)  # each once: title and message often agree
     return shortened("; ".join(texts)) or f"HTTP {response.status} without a text"
+
+
+def ids_of(document: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Edge's own id of a refused request, for its support; empty where it names none."""
+    report = (document or {}).get("report")
+    places = (document or {}, report if isinstance(report, dict) else {})
+    found = next((text for one in places if (text := text_of(one.get("requestId")))), "")
+    return {"requestId": shortened(found)} if found else {}
 
 
 def text_of(value: Any) -> str:

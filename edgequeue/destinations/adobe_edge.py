@@ -7,7 +7,7 @@ request as a whole before it dispatches anything, so a refusal that does not nam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
@@ -145,7 +145,7 @@ class AdobeEdge(Destination):
             remedy=remedy.format(name=self.name, datastream_id=self.datastream_id, code=code),
             status=response.status,
         )
-        return answers.outcome_of(reading, response, batch, problem)
+        return replace(answers.outcome_of(reading, response, batch, problem), service=answers.ids_of(document))
 
     def _success(self, response: HttpResponse, document: dict[str, Any] | None) -> Outcome:
         if response.status == 204:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -53,7 +53,7 @@ class Destination(ABC):
     timeout_seconds: float = 30.0
     ca_file: Path | None = None
     client_cert: Path | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # it may hold a password
     insecure: bool = False
 
     def __post_init__(self) -> None:
@@ -61,6 +61,8 @@ class Destination(ABC):
         if not _NAME.fullmatch(self.name):
             raise ConfigError(f"destination name {self.name!r}: use letters, digits, '_', '-' and '.', at most 64")
         self._check_endpoint()
+        if self.auth is not None and not callable(getattr(self.auth, "headers", None)):
+            self._fault("auth", "is no account; give Bearer(…), or in a file the name of an [auth.*] table")
         for key in ("requests_in_flight_max", "attempts_max", "batch_events_max", "batch_bytes_max"):
             value = getattr(self, key)
             if value is not None and value < 1:

@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgequeue.errors import EdgeQueueError, SchemaError, SchemaTooNew, StoreDamaged
-from edgequeue.store.sqlite import Database, translate, translated
+from edgequeue.store.sqlite import Database, translate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 REVISION = "0001"
 """The newest migration; a test holds it to alembic's own head."""
+
+UPGRADE_PATIENCE_MS = 30_000
+"""Several processes may open a new file at once: one upgrades it, the others wait so long for it."""
+
+_FAULTS_OF_A_MIGRATION = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 
 _upgrade_turn = threading.Lock()
 """Alembic's context is global to the process: one upgrade at a time."""
@@ -79,7 +84,7 @@ def _upgrade(database: Database, found: str | None) -> None:
     _refuse_unknown(database, found, known)  # before a writing connection could change the file's journal mode
     engine = _migration_engine(database)
     try:
-        with translated(database.path), engine.begin() as connection:
+        with engine.begin() as connection:
             raw: Any = connection.connection.driver_connection
             found = current_revision(raw, database.path)
             if found == REVISION:  # another process upgraded while we waited for the lock
@@ -90,9 +95,10 @@ def _upgrade(database: Database, found: str | None) -> None:
     except EdgeQueueError:
         raise
     except Exception as error:  # whatever a migration raises, the transaction took it back
-        cause = getattr(error, "orig", None)
-        if isinstance(cause, sqlite3.Error):
-            raise translate(cause, database.path) from error
+        cause = getattr(error, "orig", error)
+        code = getattr(cause, "sqlite_errorcode", None) or 0
+        if isinstance(cause, sqlite3.Error) and code & 0xFF not in _FAULTS_OF_A_MIGRATION:
+            raise translate(cause, database.path) from error  # a lock, a full disk, damage
         raise SchemaError(f"{database.path}: the tables could not be brought to this version: {error}") from error
     finally:
         engine.dispose()
@@ -115,7 +121,7 @@ def _migration_engine(database: Database) -> Engine:
 
     def opened() -> sqlite3.Connection:
         connection = database.connect()
-        connection.execute("PRAGMA busy_timeout = 30000")  # several processes may open a new file at once
+        connection.execute(f"PRAGMA busy_timeout = {UPGRADE_PATIENCE_MS}")
         return connection
 
     engine = create_engine("sqlite://", creator=opened, poolclass=StaticPool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 import threading
 import time
@@ -32,6 +33,9 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 
 JOURNAL_BYTES_MAX = 16 * 1024 * 1024
 """After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
+
+NO_SPACE_BYTES = 128 * 1024
+"""With less free than this, an error of the disk is its fullness: SQLite cannot even make its shared memory."""
 
 READ_PATIENCE_MS = 10_000
 """How long a read waits for another process's recovery of the log: the only thing that ever makes it wait."""
@@ -297,21 +301,34 @@ def translate(error: sqlite3.Error, path: Path) -> StoreError:
         case sqlite3.SQLITE_CANTOPEN:
             return StoreError(f"{path}: cannot be opened. {_who_may(path)}")
         case sqlite3.SQLITE_IOERR:
+            if _no_space(path):
+                return StoreFull(f"{path}: the disk is full. Free some space: what is queued is safe")
             return StoreError(f"{path}: the disk reported an error ({error}); nothing was stored. Check the disk")
     return StoreError(f"{path}: {error}")
 
 
 def _who_may(path: Path) -> str:
+    """Why this user may not, and what would help."""
     for place in (path, path.parent):
         try:
-            owner = place.stat().st_uid
+            state = place.stat()
         except OSError:
             continue
-        if not os.access(place, os.W_OK):
-            return (
-                f"{place} belongs to user {owner}, you are user {os.geteuid()}: run as that user, or change its owner"
-            )
+        if os.access(place, os.W_OK | (os.X_OK if place.is_dir() else 0)):
+            continue
+        if hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY:
+            return f"{place} is on a file system that is mounted read-only: mount it writable, or check the card"
+        if state.st_uid == os.geteuid():
+            return f"{place} has mode {state.st_mode & 0o777:03o}: chmod u+w it"
+        return f"{place} belongs to user {state.st_uid}, you are user {os.geteuid()}: run as that user, or chown it"
     return "Check that its directory exists and is writable"
+
+
+def _no_space(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < NO_SPACE_BYTES
+    except OSError:
+        return False
 
 
 _OPEN: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -88,7 +88,7 @@ class HttpxTransport:
 
     def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse:
         """Send one request and read its answer. Raises NotSent or MaybeSent, after `timeout_seconds` at the latest."""
-        host = urlsplit(request.url).hostname or "the service"
+        host = _named(request.url)
         headers = _headers(request, credentials)
         exchange = Exchange(host, self._timeout_seconds)
         thread = threading.Thread(
@@ -113,7 +113,7 @@ class HttpxTransport:
             return
         parts = urlsplit(url)
         host = parts.hostname or ""
-        progress = faults.Progress(host, self._timeout_seconds, phase=faults.Phase.CONNECT)
+        progress = faults.Progress(_named(url), self._timeout_seconds, phase=faults.Phase.CONNECT)
         try:
             port = parts.port or (80 if parts.scheme == "http" else 443)
             socket.create_connection((host, port), timeout=self._connect_timeout_seconds).close()
@@ -198,7 +198,7 @@ class HttpxTransport:
             )
         except (ValueError, ImportError, httpx.InvalidURL):  # their texts may hold the proxy's password
             remedy = "check the setting proxy and the variables HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
-            raise NotSent(f"the address of the proxy cannot be used; {remedy}", code="proxy") from None
+            raise NotSent(f"the address of the proxy cannot be used; {remedy}", code="settings") from None
 
 
 def _exchange(line: Line, exchange: Exchange, request: HttpRequest, headers: Mapping[str, str]) -> HttpResponse:
@@ -246,6 +246,13 @@ def _headers(request: HttpRequest, credentials: Mapping[str, str]) -> dict[str, 
     return {name.lower(): value for name, value in named}
 
 
+def _named(url: str) -> str:
+    """The host as messages call it, with its port where that is not the usual one."""
+    parts = urlsplit(url)
+    host = parts.hostname or "the service"
+    return host if parts.port is None else f"{f'[{host}]' if ':' in host else host}:{parts.port}"
+
+
 def _tls_context(ca_file: Path | None, client_cert: Path | None) -> ssl.SSLContext:
     """What verifies the services. NotSent when a file cannot be used: that may be mended, and the queue waits."""
     import ssl
@@ -260,5 +267,5 @@ def _tls_context(ca_file: Path | None, client_cert: Path | None) -> ssl.SSLConte
             context.load_cert_chain(client_cert, password="")  # "" rather than being asked for one at the terminal
     except OSError as error:  # ssl.SSLError is one
         reason = (getattr(error, "reason", None) or error.strerror or "unknown").lower().replace("_", " ")
-        raise NotSent(f"{used} cannot be used: {reason}. Check the file.", code="tls") from error
+        raise NotSent(f"{used} cannot be used: {reason}", code="settings") from error
     return context

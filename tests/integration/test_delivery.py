@@ -430,3 +430,97 @@ def test_damaged_payloads_are_set_aside_and_never_sent(service: Emulator, open_q
     assert queue.get(ids[1]).error.code == "damaged"
     assert ids[1] not in service.arrived.by_id
     assert balanced(queue)
+
+
+# --- what the technician is told --------------------------------------------------------------------------------------
+
+
+def test_why_promises_no_retry_where_nobody_runs(service: Emulator, open_queue: Any) -> None:
+    """Without a worker there is no next try: it says so and names the commands, whatever failed last."""
+    queue = open_queue()
+    queue.enqueue(event())
+    service.go_offline()
+    queue.sync()
+    why = queue.status().why
+    assert "offline" in why
+    assert "No worker is running" in why
+    assert "next try" not in why
+
+
+def test_why_says_that_the_service_asked_for_the_wait(service: Emulator, open_queue: Any) -> None:
+    """A Retry-After is not ours to skip, and that is what is said."""
+    queue = open_queue()
+    queue.enqueue(event())
+    service.add_fault(Fault("retry_after", seconds=600))
+    queue.sync()
+    assert "The service asked for this wait" in queue.status().why
+
+
+def test_a_stop_of_ours_is_not_held_against_the_destination(open_queue: Any) -> None:
+    """What we ended ourselves is no trouble of the service: after a stop the destination is as well as before."""
+    seen = threading.Event()
+    with Emulator(on_request=lambda _: seen.set()) as slow:
+        slow.add_fault(Fault("delay", seconds=600, times=None))
+        queue = open_queue(AdobeEdge("web", endpoint=slow.url, datastream_id="d"))
+        queue.start()
+        queue.enqueue(event())
+        assert seen.wait(30)
+        queue.stop(timeout_seconds=0.2)
+        assert queue.status().destinations["web"].state == "ok"
+
+
+def test_a_new_cause_has_a_new_beginning(service: Emulator, open_queue: Any) -> None:
+    """`since` is when this trouble began, not the one before it."""
+    queue = open_queue()
+    queue.enqueue(event())
+    service.add_fault(Fault("captive_portal"))
+    queue.sync()
+    first = queue.status().destinations["web"].reason
+    service.add_fault(Fault("status", status=502))
+    queue.sync()
+    second = queue.status().destinations["web"].reason
+    assert first.code != second.code
+    assert second.since > first.since
+
+
+def test_a_try_by_hand_does_not_lengthen_the_wait(service: Emulator, open_queue: Any) -> None:
+    """An impatient technician makes nothing worse: the next try by itself is not put off."""
+    queue = open_queue()
+    queue.enqueue(event())
+    service.add_fault(Fault("status", status=502, times=None))
+    queue.sync()
+    first = queue.status().destinations["web"].next_attempt_at
+    for _ in range(10):
+        queue.sync()
+        later = queue.status().destinations["web"].next_attempt_at
+        assert later is None or first is None or later <= first
+
+
+def test_adobes_id_of_a_refused_request_is_kept(service: Emulator, open_queue: Any) -> None:
+    """Its support asks for it."""
+    queue = open_queue()
+    queue.enqueue(event())
+    service.add_fault(Fault("status", status=422))
+    queue.sync()
+    (request,) = queue.requests()
+    assert request.service["requestId"].startswith(request.request_id)
+
+
+def test_settings_that_cannot_be_used_pause(open_queue: Any, service: Emulator, tmp_path: Path) -> None:
+    """A missing ca_file is no outage: the operator has to mend it, and is told which."""
+    queue = open_queue(AdobeEdge("web", endpoint=service.url, datastream_id="d", ca_file=tmp_path / "none.pem"))
+    queue.enqueue(event())
+    queue.sync()
+    view = queue.status().destinations["web"]
+    assert (view.state, "none.pem" in view.reason.text) == ("paused", True)
+
+
+def test_a_token_given_as_text_shows_nowhere(service: Emulator, open_queue: Any) -> None:
+    """`Bearer("…")` is as good as a Secret, and as secret."""
+    account = Bearer("s3cr3t-token")  # type: ignore[arg-type]
+    destination = AdobeEdge("web", endpoint=service.url, datastream_id="d", auth=account)
+    assert "s3cr3t" not in repr(destination)
+    queue = open_queue(destination)
+    queue.enqueue(event())
+    assert queue.sync().delivered == 1
+    assert "s3cr3t" not in str(queue.status())
