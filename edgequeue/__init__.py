@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from edgequeue.model import Priority, Status
     from edgequeue.queue import EventQueue
-    from edgequeue.views import QueueStatus, Record, RecordDetail, RequestView, SyncReport
+    from edgequeue.views import Paused, QueueStatus, Record, RecordDetail, RequestView, SyncReport
 
 _HOMES = {
     "edgequeue.auth": ("Bearer", "Secret"),
@@ -58,7 +58,7 @@ _HOMES = {
     ),
     "edgequeue.model": ("Priority", "Status"),
     "edgequeue.queue": ("EventQueue",),
-    "edgequeue.views": ("QueueStatus", "Record", "RecordDetail", "RequestView", "SyncReport"),
+    "edgequeue.views": ("Paused", "QueueStatus", "Record", "RecordDetail", "RequestView", "SyncReport"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -71,6 +71,7 @@ __all__ = [
     "EdgeQueueError",
     "EventQueue",
     "InvalidEvent",
+    "Paused",
     "Priority",
     "QueueBusy",
     "QueueClosed",

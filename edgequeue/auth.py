@@ -8,6 +8,7 @@ destination waits and no event is touched.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Protocol
 
 from edgequeue.errors import ConfigError
 from edgequeue.model import Problem
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class Secret:
     value: str | None = field(default=None, repr=False)
     env: str | None = None
     path: Path | None = None
+
+    def __post_init__(self) -> None:
+        """A variable's name that cannot be one is likely the secret itself: it is not repeated."""
+        if self.env is not None and not _VARIABLE.fullmatch(self.env):
+            raise ConfigError("what was given as a variable's name is none; give the name, not the secret itself")
 
     def read(self) -> str | Problem:
         """The secret without surrounding white space, or what is wrong. Files are read anew each time: they change."""

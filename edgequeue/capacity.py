@@ -19,6 +19,10 @@ class Capacity:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._events_left = self._bytes_left = 0
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        """In a child the lock may have been held by a thread that is not there."""
         self._turn = threading.Lock()
 
     def take(self, size: int) -> None:

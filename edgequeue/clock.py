@@ -8,7 +8,6 @@ Across a power-off the time that passed is unknown unless the wall clock is trus
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ _TIMEX_BYTES = 512
 _TIME_ERROR = 5
 """adjtimex's answer for a clock that nothing keeps right (adjtimex(2))."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -159,17 +159,15 @@ def wall_time(queue_ms: int, boots: Sequence[Boot]) -> datetime:
     return moment(queue_ms + boot.wall_offset_ms)
 
 
+def queue_time(wall_ms: int, boots: Sequence[Boot]) -> int:
+    """The queue time at which a wall clock showed `wall_ms`: of the last boot that had begun by then."""
+    begun = (boot for boot in reversed(boots) if boot.started_ms + boot.wall_offset_ms <= wall_ms)
+    return wall_ms - next(begun, boots[0]).wall_offset_ms
+
+
 def moment(wall_ms: int) -> datetime:
     """A wall-clock time in milliseconds as an aware datetime in UTC."""
-    return _EPOCH + timedelta(milliseconds=wall_ms)
-
-
-def process_is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that id."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return _EPOCH + timedelta(milliseconds=wall_ms)
+    except OverflowError:  # a clock far beyond the calendar's end is shown as its end
+        return _LATEST if wall_ms > 0 else _EARLIEST

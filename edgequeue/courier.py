@@ -41,6 +41,13 @@ class Couriers:
         self._errands: SimpleQueue[_Errand | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
+    def ready(self, count: int) -> None:
+        """Have so many threads; RuntimeError where the system has none left. Ask before anything is on record."""
+        while len(self._threads) < count:
+            thread = threading.Thread(target=self._carry, name=f"edgequeue-{self._name}-courier", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
     def send_all(
         self, requests: Sequence[HttpRequest], credentials: Mapping[str, str]
     ) -> tuple[list[Answer], BaseException | None]:
@@ -48,10 +55,7 @@ class Couriers:
 
         An interruption ends the exchanges at once; those without an answer may have arrived.
         """
-        while len(self._threads) < len(requests):
-            thread = threading.Thread(target=self._carry, name=f"edgequeue-{self._name}-courier", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self.ready(len(requests))
         back: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
         for index, request in enumerate(requests):
             self._errands.put((index, request, credentials, back))

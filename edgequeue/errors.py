@@ -8,6 +8,7 @@
     ├── StoreError                              the database or its disk cannot be used
     │   ├── QueueBusy                           another process held the write lock for too long
     │   ├── StoreFull                           the disk is full; nothing was stored
+    │   ├── LeaseLost                           another worker sends to the destination now; nothing was sent
     │   ├── StoreDamaged                        not a database, or a damaged one; it is never deleted
     │   └── SchemaError                         the tables are not of this version
     │       └── SchemaTooNew                    written by a newer edgequeue
@@ -77,6 +78,10 @@ class StoreFull(StoreError):
 
 class StoreDamaged(StoreError):
     """The file is no edgequeue database, or it is damaged. It is never deleted."""
+
+
+class LeaseLost(StoreError):
+    """Another worker has the lease of the destination; the request was not put on record and not sent."""
 
 
 class SchemaError(StoreError):

@@ -142,7 +142,12 @@ def settle(
 def settle_failure(batch: Batch, error: TransportError) -> Settlement:
     """What a request without an answer changes: nothing but that its outcome is unknown, if it may have arrived."""
     problem = Problem(code=error.code, text=str(error))
+    waits: tuple[Wait, ...] = ()
+    if error.code in TOO_SLOW and len(batch) > 1:  # a link this slow may carry half of it in the time there is
+        travel_max = halved(len(batch))
+        waits = tuple(Wait(one.sequence, one.priority, 0, one.attempts, travel_max) for one in batch.records)
     return Settlement(
+        waits=waits,
         outcome=RequestOutcome.UNKNOWN,
         verdict=Verdict(Disposition.UNKNOWN, problem),
         http_status=None,
@@ -157,6 +162,9 @@ _MEND = {
     "tls": "Check the device's clock, ca_file, and whether the network has a login page.",
     "proxy": "Check the proxy.",
 }
+
+TOO_SLOW = ("write_timeout", "deadline")
+"""Codes of exchanges that were too large for the link and the time they had."""
 
 OURS = ("aborted", "interrupted", "closed")
 """Codes of exchanges that were ended on this side: a stop, Ctrl-C."""
@@ -202,10 +210,9 @@ def accepted(
     return Outcome(verdict, service=service, http_status=response.status)
 
 
-def deferred(response: HttpResponse, problem: Problem, *, asked: bool = False) -> Outcome:
-    """Come back later: no attempt is spent, the destination backs off; `asked` honours a Retry-After."""
-    seconds = retry_after_seconds(response) if asked else None
-    signal = Signal(HoldState.BACKING_OFF, problem, seconds)
+def deferred(response: HttpResponse, problem: Problem) -> Outcome:
+    """Come back later: no attempt is spent, the destination backs off, and a Retry-After is honoured."""
+    signal = Signal(HoldState.BACKING_OFF, problem, retry_after_seconds(response))
     return Outcome(Verdict(Disposition.DEFER, problem), signal=signal, http_status=response.status)
 
 
@@ -234,7 +241,7 @@ def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> 
         status=response.status,
     )
     disposition = Disposition.UNKNOWN if maybe_taken else Disposition.DEFER
-    signal = Signal(HoldState.BACKING_OFF, problem, retry_after_seconds(response) if response.status == 503 else None)
+    signal = Signal(HoldState.BACKING_OFF, problem, retry_after_seconds(response))
     return Outcome(Verdict(disposition, problem), signal=signal, http_status=response.status)
 
 

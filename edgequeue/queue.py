@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from edgequeue.clock import Clock, moment
 from edgequeue.errors import ConfigError, InvalidEvent, QueueClosed
 from edgequeue.model import Draft, Priority, Status
 from edgequeue.store.base import EventFilter, Store
-from edgequeue.views import QueueStatus, Record, RecordDetail, RequestView, SyncReport
+from edgequeue.views import Paused, QueueStatus, Record, RecordDetail, RequestView, SyncReport
 
 if TYPE_CHECKING:
     from edgequeue.config import Settings
@@ -32,7 +33,7 @@ BYTES_MAX = 4 * 1024**3
 """The default of `max_bytes`: some three million events of 1 KB."""
 
 Callback = Callable[[Record], None]
-PausedCallback = Callable[[str, str], None]
+PausedCallback = Callable[[Paused], None]
 
 
 class EventQueue:
@@ -81,6 +82,7 @@ class EventQueue:
         self._capacity = Capacity(self._store.room, max_events, max_bytes)
         for one in destinations:
             self._store.register(one.name, one.type)
+        _OPEN.add(self)
 
     @classmethod
     def open(cls, config: str | Path | None = None, **options: Any) -> Self:
@@ -214,7 +216,7 @@ class EventQueue:
 
         self.target(next(iter(self.destinations), None))
         with self._turn:
-            if self._running() is None:
+            if self._runner is None:
                 self._runner = Runner(
                     self._store, self._enabled(None), self._transport, self._keep, kind, self._callbacks
                 )
@@ -226,13 +228,14 @@ class EventQueue:
         Returns whether it ended in time. Nothing is lost either way.
         """
         with self._turn:
-            runner, self._runner = self._running(), None
+            runner, self._runner = self._runner, None
         return True if runner is None else runner.stop(timeout_seconds)
 
-    def _running(self) -> Runner | None:
-        """The background worker of this process: a forked child has none, whatever its parent had."""
-        runner = self._runner
-        return runner if runner is not None and runner.pid == os.getpid() else None
+    def reset_after_fork(self) -> None:
+        """A forked child has no worker, whatever its parent had, and locks of its own."""
+        self._runner = None
+        self._turn = threading.Lock()
+        self._capacity.reset_after_fork()
 
     def _nudge(self, name: str) -> None:
         if self._runner is not None:
@@ -290,14 +293,9 @@ class EventQueue:
 
         store = self._store
         now_ms = store.now_ms()
-        offset_ms = store.wall_ms() - now_ms
-
-        def at(queue_ms: int) -> datetime:
-            return moment(queue_ms + offset_ms)
-
         rows = store.destination_rows()
         views = {
-            row.name: destination_view(row, enabled=self._switched_on(row.name), now_ms=now_ms, at=at)
+            row.name: destination_view(row, enabled=self._switched_on(row.name), now_ms=now_ms, at=store.at)
             for row in rows
             if row.name in self.destinations or row.counts.enqueued
         }
@@ -312,7 +310,7 @@ class EventQueue:
             ledger=ledger,
             worker=worker,
             destinations=views,
-            why=why(ledger, views, worker, at(now_ms)),
+            why=why(ledger, views, worker, moment(store.wall_ms())),
         )
 
     def get(self, event_id: str) -> RecordDetail | None:
@@ -368,11 +366,13 @@ class EventQueue:
 
     # --- mending and tidying ------------------------------------------------------------------------------------------
 
-    def requeue(self, *event_ids: str, destination: str | None = None) -> int:
-        """Dead events become pending again: the named ones, or all (of a destination) when none is named.
+    def requeue(self, *event_ids: str, destination: str | None = None, everything: bool = False) -> int:
+        """Dead events become pending again: the named ones, those of a destination, or everything.
 
-        Returns how many. An id that is not known or not dead is passed over.
+        Returns how many. An id that is not known or not dead is passed over. ConfigError when nothing is asked for.
         """
+        if not event_ids and destination is None and not everything:
+            raise ConfigError("requeue: name events or a destination, or say everything=True")
         count = self._store.requeue(list(event_ids) or None, destination)
         for name in self.destinations:
             self._nudge(name)
@@ -384,6 +384,8 @@ class EventQueue:
         kept = self._keep if older_than_days is None else (_milliseconds(older_than_days),) * 2
         before = [None if one is None else now_ms - one for one in kept]
         chosen = {Status(one) for one in statuses}
+        if chosen - {Status.DELIVERED, Status.DEAD}:
+            raise ConfigError("prune takes 'delivered' and 'dead', which stands for all that ended otherwise")
         delivered = before[0] if Status.DELIVERED in chosen else None
         return self._store.prune(delivered, before[1] if chosen - {Status.DELIVERED} else None)
 
@@ -405,6 +407,18 @@ class EventQueue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+_OPEN: weakref.WeakSet[EventQueue] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for queue in list(_OPEN):
+        queue.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def as_priority(value: Priority | str) -> Priority:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from edgequeue.model import Batch
 from edgequeue.outcome import Settlement
 from edgequeue.retry import Hold, HoldState
 from edgequeue.store.base import Lease, Store
+from edgequeue.views import Paused
 from edgequeue.worker import Retention, Worker
 
 log = logging.getLogger("edgequeue")
@@ -32,7 +32,6 @@ class Runner:
         kind: str,
         callbacks: tuple[Callable[..., None] | None, ...],
     ) -> None:
-        self.pid = os.getpid()
         self._store = store
         make = transport or over_http
         self._senders = {one.name: make(one) for one in destinations}
@@ -124,11 +123,12 @@ class Callbacks:
         elif lease.name not in self._paused:
             self._paused.add(lease.name)
             if self._on_paused is not None and hold.problem is not None:
-                _call(self._on_paused, lease.name, f"{hold.problem.text}. {hold.problem.remedy}")
+                problem = hold.problem
+                _call(self._on_paused, Paused(lease.name, problem.code, problem.text, problem.remedy))
 
 
 def _call(callback: Callable[..., None], *values: Any) -> None:
     try:
         callback(*values)
-    except Exception:
+    except (Exception, SystemExit):
         log.exception("a callback failed; delivery goes on", extra={"action": "callback"})

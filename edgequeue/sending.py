@@ -16,7 +16,7 @@ from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
 from edgequeue.courier import Answer, Couriers, Sender
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import MaybeSent, NotSent, TransportError
+from edgequeue.errors import EdgeQueueError, LeaseLost, MaybeSent, NotSent, TransportError
 from edgequeue.model import Batch, Problem
 from edgequeue.outcome import Death, Outcome, Settlement, settle, settle_failure, signal_of
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
@@ -32,7 +32,7 @@ DAMAGED = Problem(
 
 
 class Turn(NamedTuple):
-    """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None when nothing is pending.
+    """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None if nothing is pending.
 
     `leased` is False where another worker holds the lease, `paced` where only `requests_per_second_max` made it wait.
     """
@@ -102,23 +102,34 @@ class Sending:
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(offline, loads, now_ms, by_hand)
-        turn = self._send(loads, signed, by_hand)
+        try:
+            turn = self._send(loads, signed, by_hand)
+        except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
+            log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
+            assert self._lease is not None
+            self._store.release(self._lease)
+            self._lease = None
+            return Turn(leased=False)
         return turn._replace(dead=turn.dead + buried)
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
         if self._lease is not None:
             return True
-        self._lease = self._store.acquire(self.destination.name, self.kind)
-        if self._lease is None:
+        lease = self._store.acquire(self.destination.name, self.kind)
+        if lease is None:
             return False
-        rescued = self._store.rescue(self._lease)
+        try:  # without these two the lease is worth nothing: give it back, and begin anew next time
+            rescued, hold = self._store.rescue(lease), self._store.hold(self.destination.name)
+        except BaseException:
+            self._store.release(lease)
+            raise
+        self._lease, self._hold = lease, hold
         if rescued:
             extra = {"action": "rescue", "destination": self.destination.name, "requests": rescued}
             log.warning(
                 "%s: %d requests of a dead worker have an unknown outcome", self.destination.name, rescued, extra=extra
             )
-        self._hold = self._store.hold(self.destination.name)
         return True
 
     def _loads(self, now_ms: int, events_max: int | None) -> tuple[list[Load], int]:
@@ -154,6 +165,7 @@ class Sending:
             NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
             for batch, request in zip(batches, requests, strict=True)
         ]
+        self._couriers.ready(len(requests))
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
         answers, interruption = self._couriers.send_all(requests, credentials)
         settled, signals = self._judge(batches, answers)
@@ -254,7 +266,7 @@ class Sending:
         )
         extra = {"action": "hold", "destination": self.destination.name, "state": hold.state.value}
         if changed and hold.problem is not None:
-            text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text}"
+            text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text.rstrip('.')}"
             log.warning("%s: %s. %s", self.destination.name, text, hold.problem.remedy, extra=extra)
         elif changed:
             log.info("%s: well again, sending", self.destination.name, extra=extra)
@@ -277,6 +289,10 @@ class Sending:
         """Let go of the lease and the threads. Idempotent."""
         self._couriers.close()
         if self._lease is not None:
+            try:
+                self._write_down()  # what was answered and the disk refused so far: the last chance to keep it
+            except EdgeQueueError as error:
+                log.error("%s: answers could not be written down: %s", self.destination.name, error)
             self._store.release(self._lease)
             self._lease = None
 

@@ -23,6 +23,9 @@ FOLLOW_SECONDS = 0.2
 ANSWER_SECONDS = 5.0
 """How long such a worker may take to show that it was asked: it looks every half second, and then sends."""
 
+GRACE_SECONDS = 2.0
+"""When the time is up, an answer that is about to come may still come: cutting it off would send its events twice."""
+
 TICK_SECONDS = 0.1
 """How often the caller is told of progress."""
 
@@ -49,12 +52,19 @@ class Tally:
             self.requests += turn.requests
             self.deferred |= turn.deferred
 
-    def room(self) -> int | None:
-        """How many events may still be tried; None without a limit. Events tried again count once."""
+    def reserve(self) -> int | None:
+        """How many events this turn may try, set aside for it; None without a limit."""
         if self.limit is None:
             return None
         with self.turn:
-            return max(self.limit - self.delivered - self.dead, 0)
+            room = max(self.limit - self.delivered - self.dead - self.reserved, 0)
+            self.reserved += room
+            return room
+
+    def give_back(self, room: int | None) -> None:
+        """The turn is over: what it did not end may be tried by others."""
+        with self.turn:
+            self.reserved -= room or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,7 @@ class Drain:
         """The thread's work; what it raises is kept for the caller."""
         try:
             self.reason = self._drain()
+            self._worker.tidy()
         except BaseException as error:
             self.error = error
         finally:
@@ -94,13 +105,19 @@ class Drain:
     def _drain(self) -> str:
         by_hand = True
         while not self._worker.stopping:
-            room = self._tally.room()
-            if room == 0:
+            room = self._tally.reserve()
+            if room == 0 and self._limit_reached():
                 return "limit"
-            turn = self._worker.step(by_hand=by_hand, events_max=room)
+            if room == 0:  # set aside for other destinations, which may not need it
+                self._worker.pause(FOLLOW_SECONDS)
+                continue
+            try:
+                turn = self._worker.step(by_hand=by_hand, events_max=room)
+                self._tally.add(turn)
+            finally:
+                self._tally.give_back(room)
             if not turn.leased:
                 return self._follow()
-            self._tally.add(turn)
             by_hand = False
             if self._out_of_time():
                 return "timeout"
@@ -137,6 +154,10 @@ class Drain:
                 return self._drain()
             self._worker.pause(FOLLOW_SECONDS)
         return "interrupted"
+
+    def _limit_reached(self) -> bool:
+        tally = self._tally
+        return tally.limit is not None and tally.delivered + tally.dead >= tally.limit
 
     def _sleep_until(self, due_ms: int) -> None:
         seconds = max((due_ms - self._store.now_ms()) / 1000, 0.0)
@@ -175,14 +196,18 @@ def sync(
         for drain in drains:
             while not drain.ended.wait(TICK_SECONDS):
                 tell()
+                if deadline is not None and time.monotonic() >= deadline:
+                    break  # what is still in the middle of something is cut off: the time is up
     except KeyboardInterrupt:
         interrupted = True
-    _end(workers, drains)
+    finally:
+        late = {id(drain) for drain in drains if not drain.ended.is_set()}
+        _end(workers, drains, 0.0 if interrupted else GRACE_SECONDS)
     for drain in drains:
         if drain.error is not None:
             raise drain.error
     tell()
-    reasons = {drain.reason for drain in drains} or {"empty"}
+    reasons = {"timeout" if id(drain) in late else drain.reason for drain in drains} or {"empty"}
     return SyncReport(
         delivered=tally.delivered,
         dead=tally.dead,
@@ -194,10 +219,13 @@ def sync(
     )
 
 
-def _end(workers: Sequence[Worker], drains: Sequence[Drain]) -> None:
-    """Stop what still runs; exchanges under way end at once and are settled as unknown."""
+def _end(workers: Sequence[Worker], drains: Sequence[Drain], grace_seconds: float) -> None:
+    """Stop what still runs; exchanges under way are cut off after the grace and settled as unknown."""
     for worker in workers:
         worker.stop()
+    grace = time.monotonic() + grace_seconds
+    for drain in drains:
+        drain.ended.wait(max(grace - time.monotonic(), 0.0))
     for worker, drain in zip(workers, drains, strict=True):
         if not drain.ended.is_set():
             worker.abort()

@@ -112,6 +112,16 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """What `on_paused` is told: which destination waits for an operator, why, and what would help."""
+
+    destination: str
+    code: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerView:
     """Who is draining the queue: the process, how it was started ("run", "embedded", "sync") and since when."""
 

@@ -81,17 +81,27 @@ class Worker(Sending):
 
     def run(self) -> None:
         """Turns until `stop`; between them one wait that ends early when something is enqueued, asked or stopped."""
+        try:
+            self._run()
+        finally:
+            self.close()
+            self.ended.set()
+
+    def tidy(self) -> None:
+        """Prune when it is time, and notice a wall clock that was stepped. Costs next to nothing otherwise."""
+        if self._retention is not None:
+            self._retention.tidy(self._store)
+        self._store.note_wall_clock()
+
+    def _run(self) -> None:
         while not self._stopping:
             with self._condition:
                 asked, self._asked, self._nudged = self._asked, False, False
             try:
                 turn = self.step(by_hand=asked)
-                if turn.claimed:
-                    continue
-                if self._retention is not None:
-                    self._retention.tidy(self._store)
-                self._store.note_wall_clock()
-                self._wait(turn)
+                self.tidy()
+                if not turn.claimed:
+                    self._wait(turn)
             except StoreError as error:
                 extra = {"action": "store_error", "destination": self.destination.name}
                 log.error("%s: %s; trying again", self.destination.name, error, extra=extra)
@@ -99,8 +109,6 @@ class Worker(Sending):
             except Exception:  # a fault of ours or of a destination's: say so, and do not fall silent for good
                 log.exception("%s: unexpected; trying again", self.destination.name, extra={"action": "unexpected"})
                 self.pause(STORE_TROUBLE_SECONDS)
-        self.close()
-        self.ended.set()
 
     def _wait(self, turn: Turn) -> None:
         """Until the next record falls due; other processes are noticed by the database's change counter."""

@@ -13,20 +13,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgequeue.cli.context import Code, State, epilog, explained, json_option
-from edgequeue.cli.output import clean, sentence, write_json
+from edgequeue.cli.context import Code, State, epilog, explained, is_missing, json_option, note_created
+from edgequeue.cli.output import clean, count, local, sentence, write_json
 from edgequeue.errors import EdgeQueueError
+from edgequeue.model import Status
 
 if TYPE_CHECKING:
     from edgequeue.config import Settings
     from edgequeue.destinations.base import Destination
     from edgequeue.queue import EventQueue
+    from edgequeue.views import DestinationView, QueueStatus
 
 FREE_BYTES_MIN = 100 * 1024 * 1024
 """Less free space than this is reported: the log needs some to be copied back, the system needs the rest."""
 
 YEAR_MIN = 2025
 """Before this version was written nobody enqueued anything: a clock that says so is wrong."""
+
+DEAD_COUNTED_MAX = 10_000
+"""Refused events are counted up to here; the ledger counts also those that were pruned since."""
 
 CONNECT_SECONDS = 5.0
 """How long a destination may take to accept a connection."""
@@ -51,7 +56,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     the token; say what is wrong and what to do.
 
     A connection to each destination is opened and closed (5 seconds at most); no request is sent. The exit code is
-    that of the worst finding: 5 database or disk, 2 configuration, token or clock, 3 a destination out of reach.
+    that of the worst finding: 5 database or disk, 2 configuration, token, clock or a pause, 3 events wait and nothing
+    sends them, or a destination is out of reach, 4 events were refused. WRONG is for you to mend; WARN may pass.
     """
     state: State = ctx.obj
     found: list[Finding] = []
@@ -65,14 +71,20 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     elif all(one.ok for one in found):
         click.echo("\nAll is well.")
     codes = {one.code for one in found if not one.ok}
-    ctx.exit(next((code for code in (Code.STORE, Code.WRONG, Code.REMAIN) if code in codes), Code.DONE))
+    ctx.exit(next((code for code in (Code.STORE, Code.WRONG, Code.REMAIN, Code.DIED) if code in codes), Code.DONE))
 
 
 def _say(finding: Finding) -> None:
-    mark = click.style("ok     ", fg="green") if finding.ok else click.style("WRONG  ", fg="red", bold=True)
-    click.echo(f"{mark}{finding.check}: {clean(finding.text)}")
+    if finding.ok:
+        mark = click.style("ok     ", fg="green")
+    elif finding.code in (Code.REMAIN, Code.DIED):
+        mark = click.style("WARN   ", fg="yellow", bold=True)
+    else:
+        mark = click.style("WRONG  ", fg="red", bold=True)
+    indent = " " * 7
+    sentence(clean(f"{finding.check}: {finding.text}"), indent, lead=mark)
     if finding.remedy:
-        sentence(clean(finding.remedy), indent=" " * 7)
+        sentence(clean(finding.remedy), indent)
 
 
 def examine(state: State) -> Iterator[Finding]:
@@ -107,8 +119,14 @@ def _store(settings: Settings) -> Iterator[Finding]:
 
     database = settings.queue.database
     yield _disk(database)
+    if database.exists() and not os.access(database, os.W_OK):
+        yield unwritable("database", database)
+        return
+    new = is_missing(database)
     try:
         with EventQueue.from_settings(settings) as queue:
+            if new:
+                note_created(database)
             yield from _books(queue)
     except EdgeQueueError as error:
         yield _refused("database", error)
@@ -137,9 +155,55 @@ def _books(queue: EventQueue) -> Iterator[Finding]:
     else:
         remedy = "Keep a copy of the database and report this: it must never happen."
         yield Finding("ledger", False, f"{text}, and the states add up to another number", remedy, Code.STORE)
+    yield _worker(status)
     for name, view in status.destinations.items():
-        if view.state in ("unconfigured", "paused") and view.reason is not None:
-            yield _wrong(f"destination {name}", view.reason.text, view.reason.remedy)
+        finding = _delivery(name, view)
+        if finding is not None:
+            yield finding
+    dead = sum(1 for _ in queue.events(Status.DEAD, limit=DEAD_COUNTED_MAX + 1))
+    if dead:
+        many = f"more than {DEAD_COUNTED_MAX:,} events" if dead > DEAD_COUNTED_MAX else count(dead, "event")
+        remedy = "See why: edgequeue list --status dead. Once mended: edgequeue requeue."
+        yield Finding("dead events", False, f"{many} refused, and kept", remedy, Code.DIED)
+
+
+def _worker(status: QueueStatus) -> Finding:
+    """Whether anything sends; events of destinations that are switched off or not configured ask for nothing."""
+    waiting = sum(
+        view.counts.pending + view.counts.sending
+        for view in status.destinations.values()
+        if view.reason is None or view.reason.code not in ("disabled", "unconfigured")
+    )
+    if status.worker is not None:
+        return Finding("worker", True, f"{status.worker.kind}, process {status.worker.pid}")
+    if not waiting:
+        return Finding("worker", True, "none is running, and nothing waits to be sent")
+    wait = "waits" if waiting == 1 else "wait"
+    remedy = "Run edgequeue sync (once) or edgequeue run (for good, see examples/edgequeue.service)."
+    return Finding("worker", False, f"{count(waiting, 'event')} {wait} and no worker is running", remedy, Code.REMAIN)
+
+
+def _delivery(name: str, view: DestinationView) -> Finding | None:
+    """What holds a destination's events back; None where nothing does, or where it was switched off on purpose."""
+    waiting = view.counts.pending + view.counts.sending
+    reason = view.reason
+    if view.state == "ok" or (reason is not None and reason.code == "disabled"):
+        return None
+    if view.state == "unconfigured":
+        return _wrong(f"destination {name}", reason.text, reason.remedy) if waiting and reason is not None else None
+    if view.state == "paused":
+        return _wrong(f"delivery {name}", f"paused: {reason.text}", reason.remedy) if reason is not None else None
+    if not waiting:
+        return None
+    text = reason.text if reason is not None else "each event was refused and is tried again"
+    when = f"; next try {local(view.next_attempt_at)}" if view.next_attempt_at else ""
+    remedy = (
+        reason.remedy if reason is not None else ""
+    ) or "A worker tries again by itself; edgequeue sync tries now."
+    wait = f"{count(waiting, 'event')} {'waits' if waiting == 1 else 'wait'}"
+    return Finding(
+        f"delivery {name}", False, f"{view.state.replace('_', ' ')}, {wait}: {text}{when}", remedy, Code.REMAIN
+    )
 
 
 def _disk(database: Path) -> Finding:
@@ -153,8 +217,23 @@ def _disk(database: Path) -> Finding:
         remedy = "Free some space; edgequeue prune makes room within the database."
         return Finding("disk", False, f"{free // 1024**2:,} MB free at {place}", remedy, Code.STORE)
     if not os.access(place, os.W_OK):
-        return Finding("disk", False, f"{place} is not writable for you", "Run as its owner.", Code.STORE)
+        return unwritable("disk", place)
     return Finding("disk", True, f"{free // 1024**2:,} MB free at {place}")
+
+
+def unwritable(check: str, place: Path) -> Finding:
+    """A file or directory that cannot be written: the file system, its mode, or its owner."""
+    seen = place.stat()
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        text = f"{place} is on a file system that is mounted read-only"
+        remedy = "Mount it for writing, or set [queue] database to a path elsewhere."
+    elif seen.st_uid == os.geteuid():
+        text = f"{place} is yours, but its mode {stat.S_IMODE(seen.st_mode):o} does not let you write"
+        remedy = f"Run chmod u+w {place}"
+    else:
+        text = f"{place} belongs to user {seen.st_uid}, and you are user {os.geteuid()}"
+        remedy = "Run as that user, or change the owner."
+    return Finding(check, False, text, remedy, Code.STORE)
 
 
 def _clock() -> Finding:
@@ -171,12 +250,16 @@ def _clock() -> Finding:
 def _destination(destination: Destination) -> Iterable[Finding]:
     """Whether it can be reached, and whether there are credentials for it."""
     from edgequeue.auth import Denied
-    from edgequeue.cli.reach import reach
+    from edgequeue.cli.reach import certificates, reach
 
     name = destination.name
-    reached = reach(destination, min(CONNECT_SECONDS, destination.connect_timeout_seconds))
-    remedy = None if reached.ok else "Check the network, its proxy and the endpoint; the events wait until then."
-    yield Finding(f"destination {name}", reached.ok, reached.text, remedy, Code.REMAIN)
+    tls = certificates(destination)
+    if isinstance(tls, str):
+        yield _wrong(f"destination {name}", tls, f"Correct it in [destinations.{name}], or the file's permissions.")
+    else:
+        reached = reach(destination, min(CONNECT_SECONDS, destination.connect_timeout_seconds), tls)
+        remedy = None if reached.ok else "Check the network, its proxy and the endpoint; the events wait until then."
+        yield Finding(f"destination {name}", reached.ok, reached.text, remedy, Code.REMAIN)
     if destination.auth is not None:
         headers = destination.credentials.headers()
         if isinstance(headers, Denied):

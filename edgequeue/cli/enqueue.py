@@ -16,6 +16,7 @@ from edgequeue.cli.reading import Entry, read_events
 from edgequeue.errors import InvalidEvent
 
 if TYPE_CHECKING:
+    from edgequeue.destinations.base import Destination
     from edgequeue.queue import EventQueue
 
 
@@ -65,10 +66,10 @@ class Feed:
     def _parts(self, entry: Entry) -> Iterator[Any]:
         """The events of one value: a whole request document is taken apart."""
         self._entry, self._part = entry, None
-        parts = [entry.value]
         try:
-            if isinstance(entry.value, Mapping):
-                parts = self._queue.split(entry.value, self._to)
+            _refuse_what_is_no_event(entry.value)
+            _refuse_other_type(entry.value, self._queue.target(self._to))
+            parts = self._queue.split(entry.value, self._to)
         except InvalidEvent as error:
             self._refuse(error.at(self.where))
             return
@@ -91,6 +92,30 @@ class Feed:
             self.refused = error
             raise error
         click.echo(f"{self._label}: {error}", err=True)
+
+
+_KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "null", list: "a list"}
+
+_DOCUMENTS = {"adobe-edge": "events", "adobe-dccs": "messages"}
+"""Type of destination -> the key under which its whole request documents have their events."""
+
+
+def _refuse_what_is_no_event(value: Any) -> None:
+    """InvalidEvent for JSON that is no object."""
+    if not isinstance(value, Mapping):
+        kind = _KINDS.get(type(value), "no object")
+        raise InvalidEvent(f"this is {kind}, not an event", remedy="Write one JSON object per line.")
+
+
+def _refuse_other_type(document: Mapping[str, Any], target: Destination) -> None:
+    """InvalidEvent for a whole request document as another type of destination takes it."""
+    own = _DOCUMENTS.get(target.type)
+    for kind, key in _DOCUMENTS.items():
+        if own is not None and key != own and isinstance(document.get(key), list) and "xdm" not in document:
+            raise InvalidEvent(
+                f'{{"{key}": […]}} is a request document for {kind}, and {target.name!r} is of type {target.type}',
+                remedy=f'Choose a destination of type {kind} with --to, or write {{"{own}": […]}}.',
+            )
 
 
 def _opened(file: str) -> AbstractContextManager[IO[bytes]]:

@@ -25,7 +25,7 @@ from edgequeue.cli.output import (
     write_lines,
 )
 from edgequeue.cli.since import FORMS, parse_since
-from edgequeue.model import Status
+from edgequeue.model import Disposition, Status
 
 if TYPE_CHECKING:
     from edgequeue.queue import EventQueue
@@ -132,10 +132,8 @@ def find(state: State, reference: str, as_json: bool) -> None:
     A few are shown with the time of their delivery and the service's receipt, more of them as list shows them.
     """
     with state.queue(missing="refuse") as queue:
-        found = queue.find(reference) if _is_text(reference) else []
+        found = referenced(queue, reference)
         few = [] if as_json or len(found) > FEW else [queue.get(one.event_id) for one in found]
-    if not found:
-        raise Wrong(f"no event has the reference {reference!r}. It may have been pruned, or was never enqueued here.")
     if as_json:
         write_lines(map(to_json, found))
         return
@@ -146,6 +144,14 @@ def find(state: State, reference: str, as_json: bool) -> None:
         if number:
             click.echo()
         _say_facts(one)
+
+
+def referenced(queue: EventQueue, reference: str) -> list[Record]:
+    """The events with that reference, oldest first; Wrong where there is none."""
+    found = queue.find(reference) if _is_text(reference) else []
+    if not found:
+        raise Wrong(f"no event has the reference {reference!r}. It may have been pruned, or was never enqueued here.")
+    return found
 
 
 # --- one event -------------------------------------------------------------------------------------------------------

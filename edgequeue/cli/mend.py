@@ -12,13 +12,14 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from edgequeue.cli.context import State, Wrong, epilog, json_option, known_destination
-from edgequeue.cli.events import resolved, since_option
-from edgequeue.cli.output import count, write_json, write_lines
+from edgequeue.cli.events import referenced, resolved, since_option
+from edgequeue.cli.output import count, to_json, write_json, write_lines
 from edgequeue.cli.since import parse_span
 from edgequeue.model import Status
 
 if TYPE_CHECKING:
     from edgequeue.queue import EventQueue
+    from edgequeue.views import Record
 
 _ALL = "all"
 
@@ -48,9 +49,9 @@ def requeue(ctx: click.Context, events: tuple[str, ...], everything: bool, to: s
     if to is not None and not everything:
         raise click.UsageError("--to goes with --all.", ctx)
     state: State = ctx.obj
-    with state.queue() as queue:
+    with state.queue(missing="refuse") as queue:
         known_destination(queue, to)
-        number = queue.requeue(destination=to) if everything else _requeue_named(queue, events)
+        number = queue.requeue(destination=to, everything=True) if everything else _requeue_named(queue, events)
     if as_json:
         write_json({"requeued": number})
     else:
@@ -92,7 +93,7 @@ def prune(state: State, older_than: timedelta | None, statuses: tuple[str, ...],
     again. The worker prunes by itself every hour.
     """
     days = None if older_than is None else older_than / timedelta(days=1)
-    with state.queue() as queue:
+    with state.queue(missing="refuse") as queue:
         number = queue.prune(days, statuses or ("delivered", "dead"))
     if as_json:
         write_json({"pruned": number})
@@ -104,16 +105,17 @@ def prune(state: State, older_than: timedelta | None, statuses: tuple[str, ...],
     epilog=epilog(
         "edgequeue export --status dead > dead.jsonl",
         "edgequeue export --to web --output backlog.jsonl",
+        "edgequeue export --reference P4711",
         "edgequeue --config other.toml enqueue backlog.jsonl",
     )
 )
+@click.argument("events", metavar="[EVENT]...", nargs=-1)
+@click.option("--reference", metavar="KEY", help="Only events with this key of your own; see find.")
 @click.option(
     "--status",
     type=click.Choice([*(one.value for one in Status), _ALL]),
     metavar="STATUS",
-    default="pending",
-    show_default=True,
-    help=f"Which events: {', '.join(Status)}, or all.",
+    help=f"Which events: {', '.join(Status)}, or all. Without it pending; all where events are named.",
 )
 @click.option("--to", metavar="NAME", help="Only events for this destination.")
 @since_option
@@ -124,18 +126,30 @@ def prune(state: State, older_than: timedelta | None, statuses: tuple[str, ...],
     help="Write to a new file that only you may read; one that exists is never overwritten. Without it: stdout.",
 )
 @click.pass_obj
-def export(state: State, status: str, to: str | None, since: datetime | None, output: Path | None) -> None:
+def export(
+    state: State,
+    events: tuple[str, ...],
+    reference: str | None,
+    status: str | None,
+    to: str | None,
+    since: datetime | None,
+    output: Path | None,
+) -> None:
     """Write events out as JSON Lines that enqueue takes again, oldest first. The queue stays as it is.
 
-    Each event keeps its _id, so the service can tell that it is the same one should it arrive twice.
+    EVENT is what show takes; without any, all that the options leave. Each event keeps its _id, so the service can tell
+    that it is the same one should it arrive twice.
     """
-    wanted = None if status == _ALL else status
+    chosen = bool(events) or reference is not None
+    wanted = None if status == _ALL else status or (None if chosen else Status.PENDING)
     names: set[str] = set()
-    with state.queue() as queue:
+    with state.queue(missing="refuse") as queue:
         known_destination(queue, to)
+        ids = _chosen(queue, events, reference) if chosen else None
 
         def payloads() -> Iterator[bytes]:
-            for record, payload in queue.export(wanted, to, since):
+            found = queue.export(wanted, to, since) if ids is None else _payloads(queue, ids, wanted, to, since)
+            for record, payload in found:
                 names.add(record.destination)
                 yield payload
 
@@ -147,6 +161,31 @@ def export(state: State, status: str, to: str | None, since: datetime | None, ou
     click.echo(f"{count(number, 'event')} exported{f' to {output}' if output else ''}.", err=True)
     if len(names) > 1:
         click.echo(f"Note: they are for {', '.join(sorted(names))}; export one at a time with --to.", err=True)
+
+
+def _chosen(queue: EventQueue, texts: tuple[str, ...], reference: str | None) -> list[str]:
+    """The ids that the events and the reference name, each once; both together mean what is in both."""
+    named = list(dict.fromkeys(resolved(queue, text) for text in texts))
+    if reference is None:
+        return named
+    found = [one.event_id for one in referenced(queue, reference)]
+    return [one for one in found if one in named] if texts else found
+
+
+def _payloads(
+    queue: EventQueue, ids: list[str], status: str | None, to: str | None, since: datetime | None
+) -> Iterator[tuple[Record, bytes]]:
+    """The events of these ids that the options leave, with their payloads."""
+    for event_id in ids:
+        one = queue.get(event_id)
+        if one is None or status not in (None, one.status) or to not in (None, one.destination):
+            continue
+        if since is not None and one.enqueued_at < since:
+            continue
+        if one.payload is None:
+            click.echo(f"Note: {event_id} cannot be read: the file was damaged.", err=True)
+        else:
+            yield one, to_json(one.payload)
 
 
 @contextmanager

@@ -65,8 +65,8 @@ def _faults(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     metavar="FAULT",
     multiple=True,
     callback=_faults,
-    help="What goes wrong, as NAME[:KEY=VALUE]...: offline, status, delay, retry_after, cut_before, cut_after,"
-    " captive_portal, garbage, drip. May be given several times; they are applied in this order.",
+    help="What goes wrong, as NAME[:KEY=VALUE]..., see above. May be given several times; they are applied in this"
+    " order.",
 )
 @click.option("--quiet", is_flag=True, help="No line for each request.")
 @click.pass_context
@@ -74,6 +74,19 @@ def emulator(ctx: click.Context, /, **given: Any) -> None:
     """Adobe Edge and Adobe streaming ingestion on this machine, with faults on request.
 
     Runs until Ctrl-C or SIGTERM, then says what arrived. With exit code 2 it could not listen: the port is taken.
+
+    \b
+    Faults and their keys:
+      offline         seconds         nobody listens for so long
+      status          status, code    this status; code: Edge's number (0104)
+      delay           seconds         accepted, answered late
+      retry_after     seconds, status (503 or 429), form (seconds or date)
+      cut_before                      the connection ends, nothing accepted
+      cut_after                       accepted, and no answer comes
+      captive_portal  form (page, redirect or 511): a login page
+      garbage         form (truncated, noise or short): 200 and no JSON
+      drip            seconds         accepted, answered byte by byte
+    and each of them: times (1; always), service (edge or dccs), event_id
     """
     from edgequeue.emulator.__main__ import ServeOptions, serve
 

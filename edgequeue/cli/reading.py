@@ -1,9 +1,10 @@
 """Events out of files: JSON Lines as a stream, any other JSON document as a whole. Pure: a binary stream in.
 
-The first line decides. A complete JSON object with more lines after it begins a JSON Lines file, of which one line at
-a time is held; anything else is read to its end. What cannot be read is a value (InvalidEvent with its place), so
-that the caller may go on. The standard library's json keeps integers of any size exact; what it would let pass (NaN,
-a key twice in an object) is refused here, and what the destination refuses is found by the queue.
+The first line decides. Where it is a complete JSON value it begins a JSON Lines file, of which one line at a time is
+held; a list, or a value that goes on in the next line, is a document that is read to its end. What cannot be read is
+a value (InvalidEvent with its place), so that the caller may go on. The standard library's json keeps integers of any
+size exact; what it would let pass (NaN, a key twice in an object) is refused here, and what the destination refuses
+is found by the queue.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Entry(NamedTuple):
 
 
 class _Refused(ValueError):
-    """JSON that a lenient reader would take, changed."""
+    """JSON that a lenient reader would take, changed: the reason and the remedy."""
 
 
 def read_events(stream: IO[bytes], name: str) -> Iterator[Entry | InvalidEvent]:
@@ -46,7 +47,7 @@ def read_events(stream: IO[bytes], name: str) -> Iterator[Entry | InvalidEvent]:
     first = lines.next()
     if isinstance(first, _Line):
         parsed = _parse(first.text, name, first.number)
-        if not isinstance(parsed, dict | InvalidEvent) or isinstance(parsed, _Broken):
+        if isinstance(parsed, list | _Broken):
             yield from _document(first, lines, name)
             return
         yield parsed if isinstance(parsed, InvalidEvent) else Entry(parsed, name, first.number)
@@ -159,12 +160,16 @@ def _parse(text: str, name: str, first_line: int) -> Any:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         where = f"{name}, line {first_line + error.lineno - 1}, column {error.colno}"
-        return _Broken(f"this is not JSON: {error.msg}", remedy="Mend it, or leave it out.", where=where)
+        more = error.msg == "Extra data"
+        remedy = "Write one event per line: jq -c . FILE does it." if more else "Mend it, or leave it out."
+        return _Broken(f"this is not JSON: {error.msg}", remedy=remedy, where=where)
     except RecursionError:
         return InvalidEvent("it is nested too deeply", remedy="Make it flatter.", where=f"{name}, line {first_line}")
     except ValueError as error:
-        reason = str(error) if isinstance(error, _Refused) else "it has a number with too many digits"
-        return InvalidEvent(reason, where=f"{name}, line {first_line}")
+        reason, remedy = "it has a number with too many digits", "Write it as a text, in quotes."
+        if isinstance(error, _Refused):
+            reason, remedy = error.args
+        return InvalidEvent(reason, remedy=remedy, where=f"{name}, line {first_line}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -172,12 +177,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused(f"the key {twice!r} stands twice in an object, and only one could be kept")
+        reason = f"the key {twice!r} stands twice in an object, and only one could be kept"
+        raise _Refused(reason, "Leave one of the two out, or name it otherwise.")
     return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _Refused(f"{name} is no number in JSON")
+    raise _Refused(f"{name} is no number in JSON", "Leave the field out, or write null.")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from edgequeue.cli.context import Code, OnStderr, State, epilog, json_option
-from edgequeue.cli.output import count, sentence, write_json
+from edgequeue.cli.context import Code, OnStderr, State, Wrong, epilog, json_option
+from edgequeue.cli.output import clean, count, sentence, write_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edgequeue.queue import EventQueue
     from edgequeue.sync import Progress
     from edgequeue.views import SyncReport
@@ -53,8 +57,10 @@ def sync(ctx: click.Context, to: str | None, limit: int | None, timeout: float |
     """
     state: State = ctx.obj
     with state.queue() as queue:
-        queue.target(to or next(iter(queue.destinations), None))
-        with _progress(queue, to, limit) as on_progress:
+        target = queue.target(to or next(iter(queue.destinations), None))
+        if to is not None and not target.enabled:
+            raise Wrong(f"{to} is switched off (enabled = false). Set enabled = true in [destinations.{to}].")
+        with _progress(queue, to, limit, ctx.meta["edgequeue.log"]) as on_progress:
             report = queue.sync(timeout, destination=to, limit=limit, on_progress=on_progress, catch_interrupt=True)
         code = _code(queue, to, report)
         if as_json:
@@ -69,12 +75,19 @@ def _code(queue: EventQueue, to: str | None, report: SyncReport) -> Code:
     if report.stopped_because == "interrupted":
         return Code.INTERRUPTED
     if report.stopped_because != "limit" and any(
-        view.counts.pending + view.counts.sending
-        for name, view in queue.status().destinations.items()
-        if to in (None, name) and (name not in queue.destinations or queue.destinations[name].enabled)
+        number for name, number in _waiting(queue).items() if to in (None, name) and not _switched_off(queue, name)
     ):
         return Code.REMAIN
     return Code.DIED if report.dead else Code.DONE
+
+
+def _waiting(queue: EventQueue) -> dict[str, int]:
+    """How many events wait or are under way, for each destination."""
+    return {name: one.counts.pending + one.counts.sending for name, one in queue.status().destinations.items()}
+
+
+def _switched_off(queue: EventQueue, name: str) -> bool:
+    return name in queue.destinations and not queue.destinations[name].enabled
 
 
 def _say(queue: EventQueue, report: SyncReport, code: Code) -> None:
@@ -85,21 +98,30 @@ def _say(queue: EventQueue, report: SyncReport, code: Code) -> None:
         sentence("Interrupted. Nothing is lost: what was under way is sent again.")
     elif report.stopped_because == "limit" and report.remaining:
         sentence("The limit is reached.")
-    elif report.remaining:
+    elif code is Code.REMAIN:
         late = "The time is up. " if report.stopped_because == "timeout" else ""
-        sentence(late + queue.status().why)
+        sentence(clean(late + queue.status().why))
+    else:
+        off = {name: number for name, number in _waiting(queue).items() if number and _switched_off(queue, name)}
+        for name, number in off.items():
+            wait = "waits" if number == 1 else "wait"
+            sentence(f"{count(number, 'event')} {wait} for {name}, which is switched off (enabled = false).")
     if report.dead:
         sentence("See what was refused, and why: edgequeue list --status dead")
 
 
 @contextmanager
-def _progress(queue: EventQueue, to: str | None, limit: int | None) -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on stderr where that is a terminal: done of all, rate, time left."""
-    start = sum(
-        one.counts.pending + one.counts.sending
-        for name, one in queue.status().destinations.items()
-        if to in (None, name)
-    )
+def _progress(
+    queue: EventQueue, to: str | None, limit: int | None, log: OnStderr
+) -> Iterator[Callable[[Progress], None] | None]:
+    """A bar on stderr where that is a terminal: done of all that can be sent, rate, time left.
+
+    What is logged meanwhile stands above it.
+    """
+    waiting = _waiting(queue)
+    sent = {name for name in waiting if name in queue.destinations and not _switched_off(queue, name)}
+    start = sum(number for name, number in waiting.items() if name in sent and to in (None, name))
+    aside = 0 if to is not None else sum(number for name, number in waiting.items() if name not in sent)
     if not start or not sys.stderr.isatty():
         yield None
         return
@@ -114,16 +136,30 @@ def _progress(queue: EventQueue, to: str | None, limit: int | None) -> Iterator[
         TextColumn("{task.fields[rate]}", justify="right"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), expand=True) as bar:
+    # Room for the ^C that a terminal writes: in the last column it would break the line, and leave half a bar behind.
+    console = Console(stderr=True, width=max(shutil.get_terminal_size().columns - 4, 20))
+    with Bar(*columns, console=console, expand=True) as bar, _above(bar.console, log):
         task = bar.add_task("", total=start if limit is None else min(start, limit), rate="")
 
         def show(progress: Progress) -> None:
             done = progress.delivered + progress.dead
-            total = done + progress.remaining if limit is None else min(done + progress.remaining, limit)
+            total = done + max(progress.remaining - aside, 0)
+            total = total if limit is None else min(total, limit)
             speed = bar.tasks[0].speed
             bar.update(task, completed=done, total=total, rate=f"{speed:,.0f} events/s" if speed else "")
 
         yield show
+
+
+@contextmanager
+def _above(console: Console, log: OnStderr) -> Iterator[None]:
+    """Log records written by the console that shows the bar: on lines of their own."""
+    before = log.say
+    log.say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    try:
+        yield
+    finally:
+        log.say = before
 
 
 # --- for good --------------------------------------------------------------------------------------------------------
@@ -179,10 +215,12 @@ def _log_with_times(ctx: click.Context) -> None:
 
 
 def _announce(queue: EventQueue) -> None:
-    """What is sent from where to where, and who is in the way."""
+    """What is sent from where to where; while another process does it, that this one waits for its turn."""
     status = queue.status()
     names = [name for name, one in queue.destinations.items() if one.enabled]
-    click.echo(f"Sending from {status.database} to {', '.join(names) or 'no destination: none is enabled'}.")
-    if status.worker is not None:
-        who = "a sync" if status.worker.kind == "sync" else "another worker"
-        click.echo(f"{who.capitalize()} (process {status.worker.pid}) is sending; waiting for it to end.")
+    to = ", ".join(names) or "no destination: none is enabled"
+    if status.worker is None:
+        click.echo(f"Sending from {status.database} to {to}.")
+    else:
+        who = "A sync" if status.worker.kind == "sync" else "Another worker"
+        click.echo(f"{who} (process {status.worker.pid}) is sending; waiting to send from {status.database} to {to}.")

@@ -181,6 +181,4 @@ def outcome_of(reading: Reading, response: HttpResponse, batch: Batch, problem: 
             return refused(response, batch, problem)
         case Reading.SPLIT if len(batch) > 1:
             return refused(response, batch, problem)
-        case Reading.WAIT:
-            return deferred(response, problem, asked=True)
     return deferred(response, problem)

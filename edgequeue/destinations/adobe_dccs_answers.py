@@ -26,12 +26,18 @@ _PREAMBLE = re.compile(r"\s*(?:\w+:\s*\[[^\]]*\]\s*)+")
 """`inletId: […] imsOrgId: […] ` stands before every refusal and names nothing that is wrong."""
 
 _SETTINGS = (
-    (re.compile(r"ims\s?org|organi[sz]ation", re.IGNORECASE), "org_id"),
-    (re.compile(r"dataset", re.IGNORECASE), "dataset_id"),
-    (re.compile(r"flow", re.IGNORECASE), "flow_id"),
-    (re.compile(r"schema|xdm format", re.IGNORECASE), "schema_id"),
+    (re.compile(r"\bims\s?org|\borgani[sz]ation\b", re.IGNORECASE), "org_id"),
+    (re.compile(r"\bdataset", re.IGNORECASE), "dataset_id"),
+    (re.compile(r"\b(data)?flow\s?id\b|\bdataflow\b", re.IGNORECASE), "flow_id"),
+    (
+        re.compile(
+            r"schema\s?ref|unknown (schema|xdm format)|schema\b.* not (exist|found|known|specified)", re.IGNORECASE
+        ),
+        "schema_id",
+    ),
 )
-"""Which setting a refusal speaks of; the first that matches."""
+"""Which setting a refusal speaks of; the first that matches. What speaks of the event's own data ("the value does not
+match the schema") is about the event."""
 
 _CREDENTIALS = "Check auth in [destinations.{name}] and the [auth.*] table it names."
 _REMEDIES = {
@@ -124,12 +130,13 @@ def _condensed(verdicts: Sequence[Verdict]) -> tuple[Verdict, dict[int, Verdict]
 
 
 def _signal(verdicts: Sequence[Verdict], response: HttpResponse) -> Signal:
-    """What the answer says about the destination as a whole: a pause first, then success, then whoever has to wait."""
+    """What the answer says about the destination as a whole: a pause first, then a plea to wait, then success."""
     waiting = [verdict.problem for verdict in verdicts if verdict.disposition is Disposition.DEFER and verdict.problem]
     for problem in waiting:
         if answers.reading_of_status(problem.status or 0) not in (answers.DEFER, answers.WAIT):
             return Signal(HoldState.PAUSED, problem)
-    if any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts):
+    asked = any(answers.reading_of_status(problem.status or 0) is answers.WAIT for problem in waiting)
+    if not asked and any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts):
         return WELL
     if len(verdicts) == 1 and verdicts[0].disposition is Disposition.UNKNOWN:
         waiting.append(verdicts[0].problem or Problem("not_told_apart", ""))  # alone already: at once would be for ever

@@ -28,6 +28,9 @@ PAGE_EVENTS = 1000
 
 RESOLVED_MAX = 10
 
+_TOLD_LATER = (Status.PENDING, Status.SENDING, Status.DELIVERED, Status.LOST)
+"""Statuses that the requests decide, not the row itself."""
+
 _EVENT_COLUMNS = [column for column in events.c if column.name not in ("payload", "checksum", "codec", "stamped")]
 _OF_EVENT = and_(
     pending.c.destination == events.c.destination,
@@ -125,7 +128,9 @@ class Archive:
                 query = _listing().add_columns(*more).where(*_conditions(connection, wanted)).order_by(order)
                 if edge is not None:
                     query = query.where(events.c.sequence < edge if wanted.newest_first else events.c.sequence > edge)
-                rows = connection.execute(query.limit(min(PAGE_EVENTS, left or PAGE_EVENTS))).all()
+                # Whole pages where the status is only known afterwards: the requests are read once for each.
+                size = PAGE_EVENTS if wanted.status in _TOLD_LATER else min(PAGE_EVENTS, left or PAGE_EVENTS)
+                rows = connection.execute(query.limit(size)).all()
                 page = _Page(connection, self._queue_id, rows, now_ms)
                 found = [(page.record(row), row.payload if more else b"") for row in rows]
             for record, payload in found:
@@ -134,7 +139,7 @@ class Archive:
                     left = None if left is None else left - 1
                     if left == 0:
                         return
-            if len(rows) < PAGE_EVENTS and (left is None or len(rows) < left or not rows):
+            if len(rows) < size:
                 return
             edge = rows[-1].sequence
 

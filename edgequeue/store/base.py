@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -168,6 +169,9 @@ class Store(Protocol):
 
     def requests(self, name: str | None, limit: int | None, request_id: str | None = None) -> list[RequestView]:
         """Requests, newest first; by the beginning of an id when one is given."""
+
+    def at(self, queue_ms: int) -> datetime:
+        """When a queue time was, by the wall clock of its boot."""
 
     def queue_ms(self, wall_ms: int) -> int:
         """The queue time at which a wall clock showed `wall_ms`, as well as is known."""

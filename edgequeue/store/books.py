@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from edgequeue.clock import QueueClock, moment, process_is_alive
+from edgequeue.clock import QueueClock, moment
+from edgequeue.errors import ConfigError
 from edgequeue.model import ENDED
 from edgequeue.retry import Hold
 from edgequeue.store.base import DestinationRow
@@ -41,6 +42,13 @@ class Books:
         """The destination's number; writes only when it is new or its type has changed."""
         with self._database.read() as connection:
             row = connection.execute("SELECT id, type FROM destinations WHERE name = ?", (name,)).fetchone()
+            if row is not None and row[1] != type_name:
+                waiting = "SELECT 1 FROM pending WHERE destination = ? LIMIT 1"
+                if connection.execute(waiting, (row[0],)).fetchone():
+                    raise ConfigError(
+                        f"[destinations.{name}] type is {type_name!r}, and events for it wait as {row[1]!r} events. "
+                        "Give the new destination another name, or deliver those first"
+                    )
         if row is not None and row[1] == type_name:
             return int(row[0])
         with self._database.write() as connection:
@@ -134,8 +142,6 @@ class Books:
         if owner is None or not is_held(lease_path(self._database.path, name)):
             return None
         found = orjson.loads(owner)
-        if not process_is_alive(found["pid"]):
-            return None
         since = moment(found["since_ms"] + self._clock.boot.wall_offset_ms)
         return WorkerView(pid=found["pid"], kind=found["kind"], since=since)
 
@@ -143,11 +149,12 @@ class Books:
 @contextmanager
 def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
     """What is read in the block is all of one moment, whoever commits meanwhile."""
-    connection.execute("BEGIN")
     try:
+        connection.execute("BEGIN")
         yield
     finally:
-        connection.execute("COMMIT")
+        if connection.in_transaction:
+            connection.execute("COMMIT")
 
 
 def _ledger(connection: sqlite3.Connection, destination: int) -> Ledger:

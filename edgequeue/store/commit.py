@@ -10,12 +10,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from edgequeue.errors import QueueBusy
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class CommittedError(Exception):
+    """The group was committed, and then the thread that led it was interrupted; carries the results."""
+
+    def __init__(self, results: list[Any]) -> None:
+        self.results = results
+        super().__init__("interrupted after the commit")
 
 
 class _Ticket(Generic[Item, Result]):
@@ -50,17 +58,21 @@ class GroupCommit(Generic[Item, Result]):
         """Return when the item is committed; raise what the commit raised, or QueueBusy after too long a wait."""
         deadline = time.monotonic() + timeout_seconds
         ticket: _Ticket[Item, Result] = _Ticket(item)
-        with self.mutex:
-            self._waiting.append(ticket)
-            if self._led:
-                ticket.gate = threading.Lock()
-                ticket.gate.acquire()
-            else:
-                self._led = ticket.leads = True
-        if not ticket.leads:
-            self._follow(ticket, deadline, timeout_seconds)
-        if ticket.leads and not ticket.settled:
-            self._lead(ticket, deadline)
+        try:
+            with self.mutex:
+                self._waiting.append(ticket)
+                if self._led:
+                    ticket.gate = threading.Lock()
+                    ticket.gate.acquire()
+                else:
+                    self._led = ticket.leads = True
+            if not ticket.leads:
+                self._follow(ticket, deadline, timeout_seconds)
+            if ticket.leads and not ticket.settled:
+                self._lead(ticket, deadline)
+        except BaseException:  # Ctrl-C, wherever it came: nobody may wait for a leader who has gone
+            self._withdraw(ticket)
+            raise
         if ticket.error is not None:
             raise ticket.error
         return ticket.result  # type: ignore[return-value]  # settled without an error: the result is there
@@ -74,19 +86,15 @@ class GroupCommit(Generic[Item, Result]):
     def _follow(self, ticket: _Ticket[Item, Result], deadline: float, timeout_seconds: float) -> None:
         """Wait to be committed by another thread, or to be given the lead."""
         assert ticket.gate is not None
-        try:
-            if ticket.gate.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+        if ticket.gate.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+            return
+        with self.mutex:
+            if ticket.leads or ticket.settled:
                 return
-            with self.mutex:
-                if ticket.leads or ticket.settled:
-                    return
-                if not ticket.taken:
-                    self._waiting.remove(ticket)
-                    raise QueueBusy(f"other threads were writing for {timeout_seconds:g} s; nothing was stored")
-            ticket.gate.acquire()  # it is in a commit that is under way, and that one is bounded by its leader
-        except BaseException:
-            self._withdraw(ticket)
-            raise
+            if not ticket.taken:
+                self._waiting.remove(ticket)
+                raise QueueBusy(f"other threads were writing for {timeout_seconds:g} s; nothing was stored")
+        ticket.gate.acquire()  # it is in a commit that is under way, and that one is bounded by its leader
 
     def _withdraw(self, ticket: _Ticket[Item, Result]) -> None:
         """An interrupted caller goes: it must neither be committed later nor hold the lead."""
@@ -108,22 +116,42 @@ class GroupCommit(Generic[Item, Result]):
             return [one.item for one in group]
 
         error: BaseException | None = None
-        results: list[Result] = []
+        results: list[Result] | None = None
         try:
             results = self._commit(take, deadline)
+        except CommittedError as late:
+            results, error = late.results, late.__cause__
         except BaseException as raised:  # each caller of the group has to hear of it, whatever it is
             error = raised
+        while True:
+            try:
+                self._settle(ticket, group, results, error)
+                return
+            except KeyboardInterrupt as interruption:  # once more: the others of the group wait for this
+                error = error or interruption
+
+    def _settle(
+        self,
+        ticket: _Ticket[Item, Result],
+        group: list[_Ticket[Item, Result]],
+        results: list[Result] | None,
+        error: BaseException | None,
+    ) -> None:
+        """Tell the group what became of it and pass the lead on. May be begun again: each step is done once."""
         with self.mutex:
             if not group:  # the lock was not to be had: only this caller's time is up
-                self._waiting.remove(ticket)
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
                 group.append(ticket)
             for index, one in enumerate(group):
-                one.error = error if one is ticket else _for_others(error)
-                one.result = None if error is not None else results[index]
+                one.result = results[index] if results is not None else None
+                one.error = error if one is ticket else None if results is not None else _for_others(error)
                 one.settled = True
-            self._pass_on()
+            if ticket.leads:
+                ticket.leads = False
+                self._pass_on()
         for one in group:
-            if one is not ticket and one.gate is not None:
+            if one is not ticket and one.gate is not None and one.gate.locked():
                 one.gate.release()
 
     def _pass_on(self) -> None:

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import orjson
 
-from edgequeue.errors import StoreError
+from edgequeue.errors import LeaseLost, StoreError
 from edgequeue.model import Claimed, Codec, Problem
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold, HoldState
@@ -128,6 +128,9 @@ class Delivery:
         """Open a row per request, all in one commit."""
         numbers = []
         with self._database.write() as connection:
+            fence = connection.execute("SELECT fence FROM destinations WHERE id = ?", (lease.destination,)).fetchone()
+            if fence is None or fence[0] != lease.fence:
+                raise LeaseLost(f"{self._database.path}: another worker has the lease of {lease.name!r}")
             for request_id, sequences, size in requests:
                 row = (request_id, lease.destination, lease.fence, now_ms, len(sequences), size)
                 ends = (min(sequences), max(sequences), pack(sequences))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgequeue.clock import Clock, SystemClock
+from edgequeue.clock import Clock, SystemClock, queue_time, wall_time
 from edgequeue.errors import ConfigError, StoreError
 from edgequeue.model import Claimed, Draft, Priority
 from edgequeue.outcome import Death
@@ -131,8 +132,11 @@ class SqliteStore:
     def wall_ms(self) -> int:
         return self._clock.wall_ms()
 
+    def at(self, queue_ms: int) -> datetime:
+        return wall_time(queue_ms, self._upkeep.boots())
+
     def queue_ms(self, wall_ms: int) -> int:
-        return wall_ms - self._clock.boot.wall_offset_ms
+        return queue_time(wall_ms, self._upkeep.boots())
 
     def counts(self, name: str | None = None) -> Ledger:
         return self._books.counts(None if name is None else self._number(name))

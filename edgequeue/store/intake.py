@@ -12,15 +12,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from errno import ENOSPC
+from pathlib import Path
 from struct import unpack
 from tempfile import TemporaryFile
 from typing import BinaryIO
 from zlib import crc32
 
 from edgequeue.clock import QueueClock
+from edgequeue.errors import StoreError, StoreFull
 from edgequeue.model import EVENT_ID_LENGTH, Codec, Draft, Priority
-from edgequeue.store.commit import GroupCommit
-from edgequeue.store.sqlite import Database
+from edgequeue.store.commit import CommittedError, GroupCommit
+from edgequeue.store.sqlite import Database, release
 
 CHUNK_EVENTS, CHUNK_BYTES = 256, 256 * 1024
 """A bulk put goes to the driver in chunks of this size, whichever comes first; larger ones are no faster and take more
@@ -71,7 +74,7 @@ class Intake:
         """Store all or none. The iterable is consumed before the write lock is taken: it may be slow, or ours again."""
         ids: list[str] = []
         lane = int(priority)
-        with _Spool(drafts) as spool, self._database.write(timeout_seconds) as connection:
+        with _Spool(drafts, self._database.path) as spool, self._database.write(timeout_seconds) as connection:
             sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
             for chunk in spool.chunks():
                 ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
@@ -88,17 +91,27 @@ class Intake:
 
     def _commit_group(self, take: Callable[[], list[Put]], deadline: float) -> list[str]:
         """Commit what waits. The group is taken after the lock is ours, so that it is as large as it can be."""
-        if not self._database.write_turn.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
-            raise self._database.busy()
+        ids: list[str] = []
+        transaction = self._database.transaction(deadline)
         try:
-            with self._database.transaction(deadline) as connection:
+            if not self._database.write_turn.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+                raise self._database.busy()
+            with transaction as connection:
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
                 puts = take()
                 if len(puts) == 1:
-                    return [self._insert_one(connection, sequence, *puts[0])]
-                return self._insert(connection, sequence, puts)
+                    ids = [self._insert_one(connection, sequence, *puts[0])]
+                else:
+                    ids = self._insert(connection, sequence, puts)
+        except Exception:
+            raise
+        except BaseException as interruption:  # Ctrl-C: the others of the group are told what is true of their events
+            if transaction.committed:
+                raise CommittedError(ids) from interruption
+            raise
         finally:
-            self._database.write_turn.release()
+            release(self._database.write_turn)
+        return ids
 
     def _insert_one(
         self, connection: sqlite3.Connection, sequence: int, destination: int, priority: int, draft: Draft
@@ -150,7 +163,8 @@ class _Spool:
     The file is read chunk by chunk: `marshal.load` on it reads every number and text apart, 4.3 us per event for 0.8.
     """
 
-    def __init__(self, drafts: Iterable[Draft]) -> None:
+    def __init__(self, drafts: Iterable[Draft], path: Path) -> None:
+        self._path = path
         self._kept: list[list[Draft]] = []
         self._sizes: list[int] = []
         self._file: BinaryIO | None = None
@@ -191,6 +205,11 @@ class _Spool:
         if len(self._kept) < CHUNKS_IN_MEMORY:
             self._kept.append(chunk)
             return
-        if self._file is None:
-            self._file = TemporaryFile()  # noqa: SIM115 (closed by __exit__)
-        self._sizes.append(self._file.write(marshal.dumps([tuple(draft) for draft in chunk])))
+        try:
+            if self._file is None:  # beside the database: the usual place for such files is memory on many devices
+                self._file = TemporaryFile(dir=self._path.parent)  # noqa: SIM115 (closed by __exit__)
+            self._sizes.append(self._file.write(marshal.dumps([tuple(draft) for draft in chunk])))
+            self._file.flush()
+        except OSError as error:
+            kind = StoreFull if error.errno == ENOSPC else StoreError
+            raise kind(f"{self._path.parent}: no room for what is to be enqueued: {error.strerror}") from error

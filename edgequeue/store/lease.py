@@ -56,9 +56,8 @@ class FileLock:
 
         Tried a few times within some milliseconds, because `is_held` takes a shared lock to look.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        descriptor = _opened(path)
         try:
-            inherit_owner(descriptor, path)
             for _ in range(5):
                 if _lock(descriptor):
                     return cls(descriptor)
@@ -75,6 +74,17 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
         _HELD.discard(self)
+
+
+def _opened(path: Path) -> int:
+    """The lock file's descriptor; a new one belongs to whom its directory belongs. A link is never followed."""
+    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags)
+    inherit_owner(descriptor, path)
+    return descriptor
 
 
 _HELD: set[FileLock] = set()

@@ -134,7 +134,16 @@ def _migration_engine(database: Database) -> Engine:
 
 
 def create_file(path: Path) -> None:
-    """Make an empty database file that only its owner may read; as root, owned as its directory is."""
+    """Make an empty database file that only its owner may read; as root, owned as its directory is.
+
+    StoreDamaged where the file is gone but its log is not: SQLite would throw that log away, and with it what it holds.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if (not path.exists() or path.stat().st_size == 0) and log.exists() and log.stat().st_size > 0:
+        raise StoreDamaged(
+            f"{path}: the database is missing or empty, but its log {log.name} holds data. Put the database back "
+            "beside it, or move the log aside to start anew; keep it: it holds events"
+        )
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         try:

@@ -85,6 +85,12 @@ class Upkeep:
         self._queue_id = queue_id
         self.clock = clock
 
+    def boots(self) -> list[Boot]:
+        """The boots this queue has seen, in order."""
+        with self._database.read() as connection:
+            rows = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number").fetchall()
+        return [_boot(row) for row in rows]
+
     def note_wall_clock(self) -> None:
         """Write the corrected offset when the wall clock was stepped: this boot is shown right from then on."""
         stepped = self.clock.stepped()
@@ -138,29 +144,14 @@ class Upkeep:
     def _prune_delivered(self, before_ms: int) -> int:
         """Requests in order: what one delivered goes first, then the request itself once none of its events is left."""
         count = cursor = 0
-        while chunk := self._closed_requests(cursor, before_ms):
+        while True:
+            # Read under the write lock: a number may be another request's by the time that it could be had.
             with self._database.write() as connection:
+                chunk = _closed_requests(connection, cursor, before_ms)
                 count += sum(_prune_request(connection, *row) for row in chunk)
+            if not chunk:
+                return count
             cursor = chunk[-1][0]
-        return count
-
-    def _closed_requests(self, after: int, before_ms: int) -> list[tuple[int, str, bytes]]:
-        """The next requests closed before a time, about as many as hold `PRUNE_CHUNK_EVENTS` events."""
-        query = """
-            SELECT number, disposition, sequences, events FROM requests
-            WHERE number > ? AND closed_ms < ? ORDER BY number
-        """
-        chunk: list[tuple[int, str, bytes]] = []
-        room = PRUNE_CHUNK_EVENTS
-        with self._database.read() as connection:
-            rows = connection.execute(query, (after, before_ms))
-            for number, disposition, sequences, events in rows:
-                chunk.append((number, disposition, sequences))
-                room -= events
-                if room <= 0:
-                    break
-            rows.close()
-        return chunk
 
     def _prune_ended(self, before_ms: int) -> int:
         count = 0
@@ -180,6 +171,24 @@ class Upkeep:
         with self._database.read() as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
         return [] if found == ["ok"] else found
+
+
+def _closed_requests(connection: sqlite3.Connection, after: int, before_ms: int) -> list[tuple[int, str, bytes]]:
+    """The next requests closed before a time, about as many as hold `PRUNE_CHUNK_EVENTS` events."""
+    query = """
+        SELECT number, disposition, sequences, events FROM requests
+        WHERE number > ? AND closed_ms < ? ORDER BY number
+    """
+    chunk: list[tuple[int, str, bytes]] = []
+    room = PRUNE_CHUNK_EVENTS
+    rows = connection.execute(query, (after, before_ms))
+    for number, disposition, sequences, events in rows:
+        chunk.append((number, disposition, sequences))
+        room -= events
+        if room <= 0:
+            break
+    rows.close()
+    return chunk
 
 
 def _prune_request(connection: sqlite3.Connection, number: int, disposition: str, data: bytes) -> int:

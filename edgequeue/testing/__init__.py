@@ -7,7 +7,7 @@
         clock = ManualClock()
         network = ScriptedTransport([NotSent("no route", code="connect")], then=accept)
         web = AdobeEdge("web", datastream_id="test")
-        with EventQueue(tmp_path / "queue.db", [web], clock=clock, transport=lambda _: network) as queue:
+        with EventQueue(tmp_path / "queue.db", [web], clock=clock, transport=network) as queue:
             sale = queue.enqueue(event_for("adobe-edge"), reference="P4711")
             assert queue.sync().stopped_because == "waiting"
             clock.advance(3600)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import orjson
 
+from edgequeue.clock import queue_time, wall_time
 from edgequeue.model import Status, parse_event_id
 from edgequeue.store.base import DestinationRow, EventFilter
 from edgequeue.testing.memory_delivery import Delivering, alone
@@ -30,8 +32,11 @@ class MemoryStore(Delivering):
     def wall_ms(self) -> int:
         return self._clock.wall_ms()
 
+    def at(self, queue_ms: int) -> datetime:
+        return wall_time(queue_ms, [self._clock.boot])  # the memory knows one boot: it ends with the process
+
     def queue_ms(self, wall_ms: int) -> int:
-        return wall_ms - self._clock.boot.wall_offset_ms
+        return queue_time(wall_ms, [self._clock.boot])
 
     @alone
     def counts(self, name: str | None = None) -> Ledger:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from edgequeue.clock import Clock, QueueClock, moment, next_boot
-from edgequeue.errors import ConfigError, QueueClosed
+from edgequeue.errors import ConfigError, LeaseLost, QueueClosed
 from edgequeue.model import EVENT_ID_LENGTH, Claimed, Draft, Priority, Status, format_event_id
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold, HoldState
@@ -67,6 +67,8 @@ class Delivering:
             self._places[name] = Place(len(self._places) + 1, name, type_name)
             self._changes += 1
         elif place.type != type_name:
+            if any(event.waiting and event.destination == place.number for event in self._events.values()):
+                raise ConfigError(f"events for {name!r} wait as {place.type!r} events. Give it another name")
             place.type = type_name
             self._changes += 1
 
@@ -155,6 +157,8 @@ class Delivering:
 
     @alone
     def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
+        if self._place(lease.name).fence != lease.fence:
+            raise LeaseLost(f"another worker has the lease of {lease.name!r}")
         numbers = []
         for request_id, sequences, size in requests:
             self._last_number += 1

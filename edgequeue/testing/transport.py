@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from enum import Enum
 
+from edgequeue.destinations.base import Destination
 from edgequeue.errors import MaybeSent, NotSent, TransportError
 from edgequeue.model import HttpRequest, HttpResponse
 
 
 class _Silence(Enum):
+    """The answer that never comes."""
+
     SILENCE = "the service never answers"
 
 
@@ -27,8 +31,9 @@ class ScriptedTransport:
     """Gives the answers of a script, in order, then `then` to whatever else is sent; without it the network is gone.
 
     An answer is an HttpResponse, a NotSent or MaybeSent to raise, a function of the request (which may raise one of
-    them), or `SILENCE`. `requests` and `credentials` keep what was sent, also where no answer came. Safe from any
-    thread.
+    them), or `SILENCE`. `requests` and `credentials` keep what was sent, also where no answer came. It is a transport,
+    and it is what a queue wants as `transport`: a function that makes one, which follows the same script. Safe from
+    any thread.
     """
 
     def __init__(self, answers: Iterable[Answer] = (), *, then: Answer = OFFLINE) -> None:
@@ -39,6 +44,12 @@ class ScriptedTransport:
         self._then = then
         self._changed = threading.Condition()
         self._aborts = 0
+
+    def __call__(self, destination: Destination) -> ScriptedTransport:
+        """A transport of its own, which a queue closes when it has done, with this script and this list of requests."""
+        line = copy(self)
+        line.closed = False
+        return line
 
     def add(self, *answers: Answer) -> None:
         """More answers, after those that are left."""

@@ -10,10 +10,10 @@ import re
 import socket
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from edgequeue._version import __version__
@@ -91,18 +91,7 @@ class HttpxTransport:
         host = _named(request.url)
         headers = _headers(request, credentials)
         exchange = Exchange(host, self._timeout_seconds)
-        thread = threading.Thread(
-            target=self._carry, args=(exchange, request, headers), name="edgequeue-send", daemon=True
-        )
-        with self._lock:
-            if self._closed:
-                raise NotSent(f"nothing was sent to {host}: the transport is closed", code="closed")
-            self._under_way.add(exchange)
-        try:
-            thread.start()
-        except RuntimeError as error:  # the system is out of threads
-            self._ended(exchange)
-            raise NotSent(f"nothing was sent to {host}: {error}", code="connect") from error
+        self._start(exchange, self._carry, exchange, request, headers)
         return exchange.result()
 
     def reach(self, url: str) -> None:
@@ -111,16 +100,10 @@ class HttpxTransport:
 
         if self._proxy or getproxies():
             return
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        progress = faults.Progress(_named(url), self._timeout_seconds, phase=faults.Phase.CONNECT)
-        try:
-            port = parts.port or (80 if parts.scheme == "http" else 443)
-            socket.create_connection((host, port), timeout=self._connect_timeout_seconds).close()
-        except TimeoutError as error:
-            raise faults.timed_out(progress) from error
-        except (OSError, UnicodeError) as error:
-            raise faults.failed(progress, error) from error
+        exchange = Exchange(_named(url), self._connect_timeout_seconds)
+        exchange.progress.phase = faults.Phase.CONNECT
+        self._start(exchange, self._knock, exchange, url)
+        exchange.result()
 
     def abort(self) -> None:
         """End the sends in progress at once; they raise NotSent or MaybeSent, code "aborted"."""
@@ -138,7 +121,35 @@ class HttpxTransport:
         for line in idle:
             line.close()
 
+    def _start(self, exchange: Exchange, target: Callable[..., None], *values: Any) -> None:
+        """Begin an exchange on a thread of its own, so that whatever blocks there can be left behind."""
+        host = exchange.progress.host
+        thread = threading.Thread(target=target, args=values, name="edgequeue-send", daemon=True)
+        with self._lock:
+            if self._closed:
+                raise NotSent(f"nothing was sent to {host}: the transport is closed", code="closed")
+            self._under_way.add(exchange)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system is out of threads
+            self._ended(exchange)
+            raise NotSent(f"nothing was sent to {host}: {error}", code="connect") from error
+
     # --- one exchange, in its own thread -----------------------------------------------------------------------------
+
+    def _knock(self, exchange: Exchange, url: str) -> None:
+        parts = urlsplit(url)
+        result: HttpResponse | TransportError = HttpResponse(0, {}, b"")
+        try:
+            port = parts.port or (80 if parts.scheme == "http" else 443)
+            socket.create_connection((parts.hostname or "", port), timeout=self._connect_timeout_seconds).close()
+        except TimeoutError:
+            result = faults.timed_out(exchange.progress)
+        except (OSError, UnicodeError) as error:
+            result = faults.failed(exchange.progress, error)
+            result.__cause__ = error
+        self._ended(exchange)
+        exchange.settle(result)
 
     def _carry(self, exchange: Exchange, request: HttpRequest, headers: Mapping[str, str]) -> None:
         line: Line | None = None

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import re
+import select
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +36,29 @@ def edge(name: str = "web", endpoint: str = CLOSED, **more: Any) -> str:
     """A table of the configuration."""
     keys = {"type": "adobe-edge", "endpoint": endpoint, "datastream_id": "d", **more}
     return "\n".join([f"[destinations.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())])
+
+
+def screen(shown: str, columns: int = 80) -> list[str]:
+    """The rows of a terminal after a text: printing, line ends, cursor up, and erasing a line."""
+    rows, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x1b]|\x1b", shown):
+        if part == "\n":
+            row += 1
+        elif part == "\r":
+            column = 0
+        elif part.startswith("\x1b"):
+            if part.endswith("K"):
+                rows[row] = ""
+            elif part.endswith("A"):
+                row = max(row - int(part[2:-1] or 1), 0)
+        else:
+            if column == columns:
+                row, column = row + 1, 0
+            rows += [""] * (row + 1 - len(rows))
+            rows[row] = rows[row].ljust(column)[:column] + part + rows[row][column + 1 :]
+            column += 1
+        rows += [""] * (row + 1 - len(rows))
+    return rows
 
 
 @dataclass
@@ -71,6 +102,32 @@ class Cli:
         result = self("enqueue", *options, stdin="".join(json.dumps(one) + "\n" for one in events))
         assert result.exit_code == 0, result.stderr
         return result.stdout.split()
+
+    def terminal(self, *arguments: str, until: Callable[[], bool] | None = None, columns: int = 80) -> tuple[int, str]:
+        """Call a command in a terminal of 80 columns; its exit code, and all that it wrote there.
+
+        Where `until` is given, Ctrl-C is typed as soon as that is so.
+        """
+        child, mine = pty.fork()
+        if child == 0:
+            os.environ.update({"COLUMNS": str(columns), "TERM": "xterm"})
+            os.chdir(ROOT)
+            os.execv(sys.executable, [sys.executable, "-m", "edgequeue", "--config", str(self.config), *arguments])
+        fcntl.ioctl(mine, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        shown = bytearray()
+        with suppress(OSError):  # the terminal's way of saying that nobody writes to it any more
+            while True:
+                if select.select([mine], [], [], 0.05)[0]:
+                    chunk = os.read(mine, 65_536)
+                    if not chunk:
+                        break
+                    shown += chunk
+                if until is not None and until():
+                    os.write(mine, b"\x03")
+                    until = None
+        _, status = os.waitpid(child, 0)
+        os.close(mine)
+        return os.waitstatus_to_exitcode(status), shown.decode()
 
     def process(
         self,

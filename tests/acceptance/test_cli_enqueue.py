@@ -80,18 +80,27 @@ def test_an_empty_file_is_no_event(cli: Cli) -> None:
     [
         ([VALID, '{"xdm": }'], "line 2, column 9", "not JSON"),
         ([VALID, "", '{"xdm": {}}'], "line 3", "identityMap"),
-        ([VALID, "[1]"], "line 2", "must be a JSON object"),
-        ([VALID, '"text"'], "line 2", "must be a JSON object"),
+        ([VALID, "[1]"], "line 2", "this is a list, not an event. Write one JSON object per line."),
+        ([VALID, '"text"'], "line 2", "this is a text, not an event. Write one JSON object per line."),
+        (["42"], "line 1", "this is a number, not an event. Write one JSON object per line."),
+        (["null", VALID], "line 1", "this is null, not an event. Write one JSON object per line."),
+        ([VALID, "null"], "line 2", "this is null, not an event. Write one JSON object per line."),
+        ([VALID, "true"], "line 2", "this is true or false, not an event. Write one JSON object per line."),
+        ([json.dumps(event(1), indent=1), json.dumps(event(2), indent=1)], "line ", "jq -c"),
         ([VALID, json.dumps(event(2) | {"extra": 1})], "line 2", "unknown key 'extra'"),
         ([VALID, '{"xdm": {"_id": 7}}'], "line 2", "xdm"),
-        ([json.dumps(event(1, price=0)).replace("0}", "NaN}")], "line 1", "NaN is no number"),
+        (
+            [json.dumps(event(1, price=0)).replace("0}", "NaN}")],
+            "line 1",
+            "NaN is no number in JSON. Leave the field out, or write null.",
+        ),
         ([json.dumps(event(1, price=0)).replace("0}", "1e999}")], "line 1", "xdm.price: inf"),
         ([json.dumps(event(1, text="\ud800"))], "line 1", "lone surrogate"),
         ([json.dumps(event(1, **{"\udfff": 1}))], "line 1", "no valid text"),
         ([json.dumps(event(1, big=2**64))], "line 1", "beyond 64 bits"),
         ([json.dumps(event(1, text="x" * 70_000))], "line 1", "60,000|59,"),
         ([json.dumps(event(1, timestamp="yesterday"))], "line 1", "timestamp"),
-        ([VALID, '{"xdm": {"a": 1, "a": 2}}'], "line 2", "the key 'a' stands twice"),
+        ([VALID, '{"xdm": {"a": 1, "a": 2}}'], "line 2", "and only one could be kept. Leave one of the two out"),
         ([json.dumps({"events": [event(1), {"xdm": 7}]})], "line 1, event 2", "must be a JSON object"),
         ([json.dumps({"events": [event(1)], "meta": {}})], "line 1", "unknown key 'meta'"),
         ([json.dumps([event(1), {}], indent=1)], "event 2", "no 'xdm'"),
@@ -105,8 +114,21 @@ def test_invalid_input(cli: Cli, lines: list[str], where: str, reason: str) -> N
     result = cli("enqueue", str(good), str(bad))
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr.startswith(f"Error: {bad}, {where}: "), result.stderr
+    assert result.stderr.startswith(f"Error: {bad}, {where}"), result.stderr
     assert any(one in result.stderr for one in reason.split("|")), result.stderr
+    assert stored(cli) == 0
+
+
+def test_a_request_document_of_the_other_type(cli: Cli) -> None:
+    """A document that the other kind of service takes is named as such, with the way out; nothing is stored."""
+    inlet = "http://127.0.0.1:9/collection/a"
+    till = edge("till", inlet, type="adobe-dccs", dataset_id="d", schema_id="https://ns.adobe.com/x")
+    cli.configure(edge("web"), till.replace('datastream_id = "d"\n', ""))
+    for name, key, kind in (("web", "messages", "adobe-dccs"), ("till", "events", "adobe-edge")):
+        result = cli("enqueue", "--to", name, stdin=json.dumps({key: [event(1)]}))
+        assert result.exit_code == 2
+        assert f'{{"{key}": […]}} is a request document for {kind}, and {name!r} is of type' in result.stderr
+        assert f"Choose a destination of type {kind} with --to" in result.stderr
     assert stored(cli) == 0
 
 
@@ -190,6 +212,27 @@ def test_export_and_back(cli: Cli, tmp_path: Path) -> None:
     ids = [json.loads(line)["xdm"]["_id"] for line in exported.splitlines()]
     assert ids[:2] == ["sale-1", "sale-2"]
     assert other.json("show", ids[2])["payload"]["xdm"]["_id"] == ids[2]
+
+
+def test_export_by_event_and_by_reference(cli: Cli) -> None:
+    """Named events and those with a reference are exported whatever their status, as far as the options leave them."""
+    first, second = cli.enqueue(event(1), event(2), options=("--reference", "P1"))
+    third, *_ = cli.enqueue(event(3), options=("--reference", "P2"))
+
+    def exported(*arguments: str) -> list[str]:
+        result = cli("export", *arguments)
+        assert result.exit_code == 0, result.stderr
+        return [json.loads(line)["xdm"]["_id"] for line in result.stdout.splitlines()]
+
+    everything = {json.loads(line)["xdm"]["_id"]: line for line in cli("export").stdout.splitlines()}
+    assert exported("--reference", "P1") == ["sale-1", "sale-2"]
+    assert exported(third, "sale-1", third) == ["sale-3", "sale-1"]
+    assert exported("--reference", "P1", second) == ["sale-2"]
+    assert exported("--status", "dead", first) == []
+    assert exported("--to", "web", "--since", "today", first) == ["sale-1"]
+    assert json.loads(cli("export", second).stdout) == json.loads(everything["sale-2"])
+    for wrong in (["nope"], ["--reference", "nope"]):
+        assert cli("export", *wrong).exit_code == 2
 
 
 def test_export_chooses(cli: Cli) -> None:

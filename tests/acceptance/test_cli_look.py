@@ -170,7 +170,7 @@ def test_status_for_people(told: Cli) -> None:
     assert len(heads) <= 80
     assert "Last request" in text
     assert "Worker         none" in lines
-    assert str(told.database) in text
+    assert re.search(re.escape(str(told.database)) + r" \(\d+\.\d KB with its log\)", text)
     assert str(told.config) in text
     assert "\x1b" not in text
 
@@ -188,6 +188,66 @@ def test_tables_for_people(told: Cli) -> None:
         assert word in shown
     request = told("requests", told.lines("requests")[-1]["request_id"]).stdout
     assert "Outcome" in request
+
+
+def test_delivery_and_receipt_are_shown(told: Cli) -> None:
+    """`show` and `find` say when an event was delivered and with what receipt; a refused one has neither."""
+    (delivered,) = told.lines("list", "--status", "delivered")
+    for text in (told("show", "sale-1").stdout, told("find", "P4711").stdout.split("\n\n")[0]):
+        facts = dict(line.split(maxsplit=1) for line in text.split("\n\n")[0].splitlines())
+        assert facts["Receipt"] == delivered["receipt"]
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", facts["Delivered"])
+    second = told("find", "P4711").stdout.split("\n\n")[1]
+    assert "dead" in second
+    assert "Delivered" not in second
+
+
+def test_many_found_are_listed(cli: Cli) -> None:
+    """Beyond a few, `find` lists, and says where receipts are."""
+    cli.enqueue(*(event(number) for number in range(6)), options=("--reference", "P1"))
+    lines = cli("find", "P1").stdout.splitlines()
+    assert len(lines) == 1 + 6 + 2
+    assert "edgequeue show EVENT" in lines[-1]
+
+
+def test_the_disposition_is_that_of_the_event(told: Cli) -> None:
+    """The history's column says that it is about this event: the request as a whole came to something else."""
+    heads = next(line for line in told("show", "sale-2").stdout.splitlines() if line.startswith("Opened"))
+    assert "For this event" in heads
+
+
+def test_a_note_begins_with_the_words(told: Cli) -> None:
+    """The message, not a code such as http_422 that says no more than the status."""
+    (dead,) = told.lines("list", "--status", "dead")
+    row = next(line for line in told("list").stdout.splitlines() if " dead " in line)
+    note = row.partition("P4711")[2].strip()
+    assert note.startswith(dead["error"]["message"][:20])
+    assert "http_" not in note
+
+
+def test_80_columns_will_do(told: Cli) -> None:
+    """Tables are cut and facts are wrapped at the terminal's width."""
+    for command in (["status"], ["list"], ["requests"], ["show", "sale-2"], ["find", "P4711"]):
+        code, shown = told.terminal(*command)
+        assert code == 0
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+        long = [line for line in plain if len(line) > 80 and str(told.directory) not in line]
+        assert long == [], command
+
+
+def test_looking_at_a_queue_that_is_not_there(cli: Cli) -> None:
+    """Who asks for events of a queue that does not exist is told so; a glance makes it, with a note."""
+    for command in (["show", "x"], ["find", "x"], ["requests"], ["export"], ["requeue", "--all"], ["prune"]):
+        result = cli(*command)
+        assert result.exit_code == 2
+        assert f"there is no queue at {cli.database} yet. edgequeue init creates it" in result.stderr
+        assert not cli.database.exists()
+    for command in (["status"], ["why"], ["list"], ["doctor"]):
+        result = cli(*command)
+        assert result.exit_code == 0, result.output
+        assert result.stderr == f"Note: there was no queue yet; just created {cli.database}.\n"
+        assert cli(*command).stderr == ""
+        cli.database.unlink()
 
 
 def test_a_long_list_says_how_many_more(cli: Cli) -> None:
@@ -235,8 +295,7 @@ def test_a_running_worker_is_shown(cli: Cli) -> None:
         assert TIME.fullmatch(worker["since"])
         with cli.process("run") as second:
             assert second.stdout is not None
-            second.stdout.readline()
-            waits = f"Another worker (process {process.pid}) is sending; waiting for it to end.\n"
+            waits = f"Another worker (process {process.pid}) is sending; waiting to send from {cli.database} to web.\n"
             assert second.stdout.readline() == waits
             second.terminate()
         process.terminate()

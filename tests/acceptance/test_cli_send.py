@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.progress import BarColumn
+from rich.progress import Progress as Bar
 
+from edgequeue.cli.context import OnStderr
+from edgequeue.cli.send import _above
 from edgequeue.emulator import Emulator, Fault
-from tests.acceptance.cli_harness import CLOSED, Cli, edge, event
+from tests.acceptance.cli_harness import CLOSED, Cli, edge, event, screen
 from tests.acceptance.test_cli_look import SYNC
 
 
@@ -84,11 +92,60 @@ def test_limit(cli: Cli, service: Emulator) -> None:
 
 
 def test_a_destination_that_is_switched_off(cli: Cli, service: Emulator) -> None:
-    """Its events are not asked for: exit code 0."""
+    """Its events are not asked for: exit code 0 and a sentence about them. Who asks for it by name is told: 2."""
     cli.enqueue(event(1))
     cli.configure(edge("web", service.url, enabled=False))
-    assert cli("sync").exit_code == 0
+    result = cli("sync")
+    assert result.exit_code == 0
+    assert "1 event waits for web, which is switched off (enabled = false)." in result.stdout
+    result = cli("sync", "--to", "web")
+    assert result.exit_code == 2
+    assert "web is switched off (enabled = false)" in result.stderr
     assert service.arrived.events == 0
+
+
+def test_the_bar_counts_what_can_be_sent(cli: Cli, service: Emulator) -> None:
+    """Events of a destination that is switched off are not in the bar: no bar where there are no others."""
+    cli.configure(edge("web", service.url), edge("off", service.url))
+    cli.enqueue(event(1), event(2), options=("--to", "off"))
+    cli.configure(edge("web", service.url), edge("off", service.url, enabled=False))
+    code, shown = cli.terminal("sync")
+    assert code == 0
+    assert "0/" not in shown
+    cli.enqueue(event(3), options=("--to", "web"))
+    code, shown = cli.terminal("sync")
+    assert code == 0
+    assert "1/1" in shown
+    assert "/3" not in shown
+
+
+def test_what_is_logged_stands_above_the_bar() -> None:
+    """A record that is logged while a bar is shown has a line of its own, and the way back is restored."""
+    handler = OnStderr()
+    before = handler.say
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, width=40, color_system=None)
+    record = logging.LogRecord(
+        "edgequeue", logging.WARNING, "", 0, "the disk is [bold]full[/bold], %s" % ("x" * 60), None, None
+    )
+    with Bar(BarColumn(bar_width=None), console=console, expand=True) as bar, _above(console, handler):
+        bar.add_task("", total=3)
+        bar.refresh()
+        handler.emit(record)
+    assert handler.say is before
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue()).replace("\r", "")
+    assert "Warning: the disk is [bold]full[/bold], " + "x" * 60 + "\n" in text
+
+
+def test_an_interrupted_bar_leaves_one_line(cli: Cli, service: Emulator) -> None:
+    """The bar leaves room for the ^C that a terminal writes, so that no half of it stays behind."""
+    service.add_fault(Fault("delay", seconds=60, event_id="sale-2"))
+    cli.enqueue(event(1), event(2))
+    code, shown = cli.terminal("sync", until=lambda: any(one.fault for one in service.requests))
+    assert code == 130
+    rows = screen(shown)
+    assert sum("/2" in row for row in rows) == 1, rows
+    assert any("Nothing is lost" in row for row in rows)
 
 
 def test_a_bar_where_there_is_a_terminal(cli: Cli) -> None:
@@ -121,7 +178,8 @@ def test_run_sends_until_sigterm(cli: Cli, service: Emulator) -> None:
         rest, log = process.communicate()
     assert process.returncode == 0
     assert rest == "Stopped. What was not delivered waits in the queue.\n"
-    assert log == ""
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO ", line) for line in log.splitlines()), log
+    assert "HTTP Request" not in log
     assert service.arrived.ids == ("sale-1", "sale-2")
     assert service.arrived.duplicates == 0
 

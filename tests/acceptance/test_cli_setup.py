@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgequeue.cli.doctor import unwritable
 from edgequeue.cli.template import SAMPLES, Answers, configuration
 from edgequeue.config import parse_settings
-from edgequeue.emulator import Emulator
+from edgequeue.emulator import Emulator, Fault
 from tests.acceptance.cli_harness import CLOSED, Cli, edge, event
+
+AUTH = '[auth.adobe]\ntype = "bearer"\ntoken_env = "NO_SUCH_TOKEN"'
 
 
 @pytest.fixture
@@ -149,7 +154,7 @@ def test_doctor_finds_all_well(cli: Cli, service: Emulator) -> None:
     code, found = findings(cli)
     assert code == 0
     assert list(found) == [
-        *("configuration", "disk", "database", "ledger", "permissions", "clock", "destination web"),
+        *("configuration", "disk", "database", "ledger", "worker", "permissions", "clock", "destination web"),
     ]
     result = cli("doctor")
     assert result.exit_code == 0
@@ -171,7 +176,7 @@ def test_doctor_and_a_destination_out_of_reach(cli: Cli) -> None:
     cli.configure(edge("web", CLOSED))
     code, found = findings(cli)
     assert code == 3
-    assert "Connection refused" in found["destination web"]["text"]
+    assert found["destination web"]["text"] == "127.0.0.1:9 cannot be reached: Connection refused"
 
 
 def test_doctor_and_a_mute_tls_port(cli: Cli) -> None:
@@ -180,7 +185,124 @@ def test_doctor_and_a_mute_tls_port(cli: Cli) -> None:
         cli.configure(edge("web", plain.url.replace("http:", "https:"), connect_timeout_seconds=0.1))
         code, found = findings(cli)
     assert code == 3
-    assert "cannot be reached" in found["destination web"]["text"]
+    assert "does not answer the TLS handshake; is it http://?" in found["destination web"]["text"]
+
+
+def test_doctor_and_tls_to_a_port_that_has_none(cli: Cli) -> None:
+    """A plain answer to the handshake is said to be one, without the words of a C library."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_answer_plainly, args=(server,), daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        cli.configure(edge("web", f"https://127.0.0.1:{port}"))
+        code, found = findings(cli)
+        thread.join()
+    assert code == 3
+    text = found["destination web"]["text"]
+    assert text == f"127.0.0.1:{port} takes connections, but it does not speak TLS; is it an http:// address?"
+
+
+def _answer_plainly(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(1 << 16)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.mark.parametrize("key", ["ca_file", "client_cert"])
+def test_doctor_and_certificates_that_cannot_be_used(cli: Cli, key: str) -> None:
+    """A file that is not there, or is none: a fault of the configuration, exit code 2."""
+    missing, text = cli.directory / "no.pem", cli.directory / "text.pem"
+    text.write_text("dear diary\n")
+    for file, reason in ((missing, "cannot be read: No such file"), (text, "there is no PEM certificate")):
+        cli.configure(edge("web", CLOSED, **{key: str(file)}))
+        code, found = findings(cli)
+        assert code == 2
+        assert f"{key} {file} can" in found["destination web"]["text"]
+        assert reason in found["destination web"]["text"]
+
+
+def test_doctor_and_events_that_nobody_sends(cli: Cli, service: Emulator) -> None:
+    """Events wait and no worker runs: exit code 3, and what to run; a queue that is empty needs none."""
+    cli.configure(edge("web", service.url))
+    code, found = findings(cli)
+    assert (code, found["worker"]["ok"]) == (0, True)
+    cli.enqueue(event(1))
+    code, found = findings(cli)
+    assert code == 3
+    assert found["worker"]["text"] == "1 event waits and no worker is running"
+    assert "edgequeue sync" in found["worker"]["remedy"]
+    assert "edgequeue run" in found["worker"]["remedy"]
+    result = cli("doctor")
+    assert "WARN   worker: 1 event waits" in result.stdout
+    assert "All is well" not in result.stdout
+
+
+def test_doctor_and_a_destination_that_has_to_wait(cli: Cli) -> None:
+    """Offline: the reason and the next try; exit code 3."""
+    cli.configure(edge("web", CLOSED))
+    cli.enqueue(event(1))
+    assert cli("sync").exit_code == 3
+    code, found = findings(cli)
+    assert code == 3
+    assert found["delivery web"]["text"].startswith("offline, 1 event waits: ")
+    cli.configure(edge("web", CLOSED, auth="adobe").replace("http:", "https:"), AUTH)
+    assert cli("sync").exit_code == 3
+    code, found = findings(cli)
+    assert code == 2
+    assert found["delivery web"]["text"].startswith("paused: ")
+
+
+def test_doctor_and_dead_events(cli: Cli, service: Emulator) -> None:
+    """How many, and where to look: exit code 4; well again when they were requeued and delivered."""
+    cli.configure(edge("web", service.url))
+    service.add_fault(Fault("status", status=422, event_id="sale-2"))
+    cli.enqueue(event(2))
+    assert cli("sync").exit_code == 4
+    code, found = findings(cli)
+    assert code == 4
+    assert found["dead events"]["text"] == "1 event refused, and kept"
+    assert "edgequeue list --status dead" in found["dead events"]["remedy"]
+    assert "WARN   dead events" in cli("doctor").stdout
+    cli("requeue", "--all")
+    cli("sync")
+    assert findings(cli)[0] == 0
+
+
+def test_doctor_and_a_destination_that_was_retired(cli: Cli, service: Emulator) -> None:
+    """One that the configuration has no more and for which nothing waits is no fault."""
+    cli.configure(edge("web", service.url))
+    cli.enqueue(event(1))
+    assert cli("sync").exit_code == 0
+    cli.configure(edge("other", service.url))
+    assert findings(cli)[0] == 0
+
+
+def test_doctor_at_80_columns(cli: Cli) -> None:
+    """Every line of every finding fits, whether it is well or not."""
+    cli.configure(edge("web", CLOSED), edge("shop", CLOSED))
+    cli.enqueue(event(1), options=("--to", "web"))
+    cli("sync")
+    code, shown = cli.terminal("doctor")
+    assert code == 3
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    long = [
+        line for line in plain.splitlines() if len(line) > 80 and " " in line.strip()[:-1].partition(":")[2].strip()
+    ]
+    assert long == []
+
+
+def test_what_cannot_be_written_names_what_to_do(tmp_path: Path) -> None:
+    """The owner is told the mode, others whose it is, and a read-only file system is said to be one."""
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o500)
+    found = unwritable("disk", mine)
+    assert "is yours, but its mode 500" in found.text
+    assert found.remedy == f"Run chmod u+w {mine}"
+    assert found.code == 5
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in (one[1] for one in mounts if "ro" in one[3].split(",")):
+        assert "mounted read-only" in unwritable("disk", Path(place)).text
 
 
 def test_doctor_and_a_proxy(cli: Cli) -> None:

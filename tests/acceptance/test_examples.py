@@ -87,4 +87,27 @@ def test_the_shell_script_is_content_to_be_offline(config: Path, tmp_path: Path)
     shorter.write_text(script.replace("--timeout 60", "--timeout 1"))
     done = run("sh", str(shorter), str(config), str(spool), EDGEQUEUE=f"{sys.executable} -m edgequeue")
     assert done.returncode == 0, done.stderr
-    assert "offline" in done.stdout
+    assert done.stdout.count("offline") == 1
+
+
+def test_the_shell_script_puts_aside_only_what_is_invalid(config: Path, tmp_path: Path) -> None:
+    """A full queue or a wrong configuration leaves the files for the next run, and is said once."""
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    for name in ("a.jsonl", "b.jsonl"):
+        (spool / name).write_text(EVENT * 3)
+    with Emulator() as service:
+        text = CONFIG.format(url=service.url)
+        config.write_text(text.replace("[queue]", "[queue]\nmax_events = 2"))
+        done = sync_by_hand(config, spool)
+        assert done.stderr.count("Error: ") == 1
+        assert "max_events" in done.stderr
+        config.write_text(text.replace("datastream_id", "datastream_idd"))
+        done = sync_by_hand(config, spool)
+        assert done.returncode == 2
+        assert done.stderr.count("datastream_idd") == 1
+        assert sorted(path.name for path in spool.iterdir()) == ["a.jsonl", "b.jsonl"]
+        config.write_text(text)
+        assert sync_by_hand(config, spool).returncode == 0
+        assert service.arrived.events == 6
+    assert list(spool.iterdir()) == []

@@ -21,7 +21,7 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 SHELL = [text for kind, text in BLOCKS if kind == "sh"]
 TOML = [text for kind, text in BLOCKS if kind == "toml"]
 
-FIRST, MAKE, INSTALL, LOOK = SHELL
+INSTALL, FIRST, MAKE, LOOK = SHELL
 
 
 @pytest.fixture

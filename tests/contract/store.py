@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgequeue.errors import ConfigError, MaybeSent, NotSent, QueueClosed
+from edgequeue.errors import ConfigError, LeaseLost, MaybeSent, NotSent, QueueClosed
 from edgequeue.model import EVENT_ID_LENGTH, Disposition, Draft, Priority, Problem, Status
 from edgequeue.outcome import Death, Verdict
 from edgequeue.retry import Hold, HoldState
@@ -108,17 +108,21 @@ class StoreContract:
         with pytest.raises(ConfigError, match="nowhere"):
             store.put("nowhere", draft(), Priority.NORMAL, TIMEOUT_SECONDS)
 
-    def test_registering_again_changes_nothing_but_the_type(self, store: Store) -> None:
-        """Its events, its counts and its place stay; nothing is written where nothing is new."""
+    def test_registering_again_writes_nothing_where_nothing_is_new(self, store: Store) -> None:
+        """Its events, its counts and its place stay."""
         put(store, 2)
         counter = store.change_counter()
         store.register(WEB, "adobe-edge")
         assert store.change_counter() == counter
-        store.register(WEB, "adobe-dccs")
-        assert [(row.name, row.type, row.counts.pending) for row in store.destination_rows()] == [
-            (WEB, "adobe-dccs", 2),
-            (TILL, "adobe-edge", 0),
-        ]
+        assert [(row.name, row.counts.pending) for row in store.destination_rows()] == [(WEB, 2), (TILL, 0)]
+
+    def test_the_type_changes_only_where_no_event_waits(self, store: Store) -> None:
+        """An event is of its destination's type: sent as another it would be refused, or worse, taken."""
+        put(store, 1)
+        with pytest.raises(ConfigError, match="another name"):
+            store.register(WEB, "adobe-dccs")
+        store.register(TILL, "adobe-dccs")
+        assert [row.type for row in store.destination_rows()] == ["adobe-edge", "adobe-dccs"]
 
     def test_room_counts_what_is_pending_and_the_bytes(self, store: Store) -> None:
         """Both grow with what is put; the events shrink with what is delivered."""
@@ -495,14 +499,27 @@ class StoreContract:
         counts = store.counts()
         assert (counts.delivered, counts.dead, counts.balanced) == (1, 0, True)
 
-    def test_a_request_recorded_under_a_lost_lease_does_not_stay_open(self, store: Store) -> None:
-        """Its refusal counts for nothing, but its events must not be sending for ever."""
+    def test_under_a_lost_lease_nothing_is_recorded(self, store: Store) -> None:
+        """So nothing is sent: somebody else does that now."""
         (event_id,) = put(store)
         old = lease_of(store)
         store.release(old)
-        lease = lease_of(store)
-        answer(store, send(store, old), REJECTED)
+        lease_of(store)
+        with pytest.raises(LeaseLost):
+            send(store, old)
         assert statuses(store, [event_id]) == ["pending"]
+        assert store.requests(None, None) == []
+
+    def test_a_late_refusal_closes_a_request_that_nobody_has_rescued_yet(self, store: Store) -> None:
+        """It counts for nothing, but its events are not sending any more."""
+        (event_id,) = put(store)
+        late = send(store, lease_of(store))
+        kill(store, late)
+        lease = store.acquire(WEB, "test")
+        assert lease is not None
+        answer(store, late, REJECTED)
+        assert statuses(store, [event_id]) == ["pending"]
+        assert store.rescue(lease) == 0
         assert len(claim(store, lease)) == 1
 
     # --- the books ----------------------------------------------------------------------------------------------------
@@ -619,6 +636,7 @@ class StoreContract:
         assert record is not None
         assert record.enqueued_at.timestamp() == pytest.approx(clock.wall_ms() / 1000)
         assert store.queue_ms(clock.wall_ms()) == store.now_ms()
+        assert store.at(store.now_ms()).timestamp() == pytest.approx(clock.wall_ms() / 1000)
 
     def test_the_beginning_of_an_id_is_enough(self, store: Store) -> None:
         """At most ten, oldest first, and none that does not begin so."""

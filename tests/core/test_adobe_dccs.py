@@ -477,10 +477,10 @@ def test_refused_credentials_pause_and_keep_the_message(status: int) -> None:
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
 def test_trouble_of_one_message_defers_that_message(status: int) -> None:
-    """The destination backs off only when nothing got through, and then as long as it is asked to."""
+    """The destination backs off when nothing got through or when it is asked to, and then as long as it is asked."""
     partly = answered(2, [{"xactionId": f"{BATCH_ID}:0"}, *refused_entries(1, status, "busy")])
     assert dispositions(partly, 2) == [ACCEPTED, DEFER]
-    assert state_of(partly) is HoldState.OK
+    assert state_of(partly) is (HoldState.BACKING_OFF if status in (429, 503) else HoldState.OK)
     nothing = answered(2, refused_entries(2, status, "busy"))
     assert dispositions(nothing, 2) == [DEFER, DEFER]
     assert nothing.signal is not None
@@ -559,4 +559,4 @@ def test_each_status_comes_to_what_the_documents_say(
     outcome = whole(status, {"title": "no"}, retry_after="60")
     assert (outcome.verdict.disposition, state_of(outcome), outcome.split) == (disposition, state, split)
     assert outcome.signal is not None
-    assert outcome.signal.retry_after_seconds == (60.0 if status in (429, 503) else None)
+    assert outcome.signal.retry_after_seconds == (60.0 if state is HoldState.BACKING_OFF else None)

@@ -376,11 +376,11 @@ def test_a_plea_to_wait_is_honoured(status: int) -> None:
 
 @pytest.mark.parametrize("status", [500, 502, 504, 507, 599])
 def test_a_servers_fault_never_refuses_an_event(status: int) -> None:
-    """Even with the code of a refusal in its body, a 5xx costs no event anything; Retry-After is not for it."""
+    """Even with the code of a refusal in its body, a 5xx costs no event anything; its Retry-After is kept."""
     outcome = answered(status, problem_document("EXEG-0102-400"), retry_after="77")
     assert (outcome.verdict.disposition, outcome.split) == (Disposition.DEFER, False)
     assert outcome.signal is not None
-    assert outcome.signal.retry_after_seconds is None
+    assert outcome.signal.retry_after_seconds == 77.0
 
 
 def test_the_problem_says_what_the_service_said_on_one_bounded_line() -> None:

@@ -483,19 +483,6 @@ def test_a_new_cause_has_a_new_beginning(service: Emulator, open_queue: Any) -> 
     assert second.since > first.since
 
 
-def test_a_try_by_hand_does_not_lengthen_the_wait(service: Emulator, open_queue: Any) -> None:
-    """An impatient technician makes nothing worse: the next try by itself is not put off."""
-    queue = open_queue()
-    queue.enqueue(event())
-    service.add_fault(Fault("status", status=502, times=None))
-    queue.sync()
-    first = queue.status().destinations["web"].next_attempt_at
-    for _ in range(10):
-        queue.sync()
-        later = queue.status().destinations["web"].next_attempt_at
-        assert later is None or first is None or later <= first
-
-
 def test_adobes_id_of_a_refused_request_is_kept(service: Emulator, open_queue: Any) -> None:
     """Its support asks for it."""
     queue = open_queue()

@@ -1,0 +1,220 @@
+"""Group commit with a commit function in the test's hands: who leads, who follows, and who hears of an error."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from edgequeue.errors import QueueBusy
+from edgequeue.store.commit import GroupCommit
+
+BOUND_SECONDS = 20.0
+"""No wait of a test is longer; none should come near."""
+
+
+class Disk:
+    """A commit that waits at a gate before it takes its group, and at another before it returns."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+        self.error: BaseException | None = None
+        self.gate = threading.Event()
+        self.reached = threading.Semaphore(0)
+        self.taken = threading.Semaphore(0)
+        self.flushed = threading.Event()
+        self.flushed.set()
+
+    def commit(self, take: Callable[[], list[str]], deadline: float) -> list[str]:
+        self.reached.release()
+        if not self.gate.wait(max(deadline - time.monotonic(), 0)):
+            raise QueueBusy("somebody else holds the lock")
+        group = take()
+        self.groups.append(group)
+        self.taken.release()
+        assert self.flushed.wait(BOUND_SECONDS)
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        return [item.upper() for item in group]
+
+
+class Line(list[Any]):
+    """Those who wait, with a sign for each that joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.joined = threading.Semaphore(0)
+
+    def append(self, ticket: Any) -> None:
+        super().append(ticket)
+        self.joined.release()
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def group(disk: Disk) -> GroupCommit[str, str]:
+    return GroupCommit(disk.commit)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+Submit = Callable[..., Future[str]]
+
+
+@pytest.fixture
+def submit(group: GroupCommit[str, str], pool: ThreadPoolExecutor) -> Submit:
+    """Submit in a thread of its own; returns when the item waits, or is in a commit already."""
+
+    line = group._waiting = Line()
+
+    def run(item: str, timeout_seconds: float = BOUND_SECONDS) -> Future[str]:
+        future = pool.submit(group.submit, item, timeout_seconds)
+        assert line.joined.acquire(timeout=BOUND_SECONDS)
+        return future
+
+    return run
+
+
+def test_one_alone_commits_at_once(disk: Disk, group: GroupCommit[str, str]) -> None:
+    """No other thread is needed, and none is made."""
+    disk.gate.set()
+    before = threading.active_count()
+    assert [group.submit(item, 1.0) for item in "ab"] == ["A", "B"]
+    assert disk.groups == [["a"], ["b"]]
+    assert threading.active_count() == before
+
+
+def test_who_comes_before_the_lock_is_had_shares_the_commit(disk: Disk, submit: Submit) -> None:
+    """One leader, one commit, and to each its own result."""
+    waiting = [submit(item) for item in "abcde"]
+    disk.gate.set()
+    assert [one.result(BOUND_SECONDS) for one in waiting] == ["A", "B", "C", "D", "E"]
+    assert disk.groups == [["a", "b", "c", "d", "e"]]
+
+
+def test_who_comes_during_a_commit_is_in_the_next(disk: Disk, submit: Submit) -> None:
+    """The lead is handed on to the first of them, who commits for all of them."""
+    disk.gate.set()
+    disk.flushed.clear()
+    first = submit("a")
+    assert disk.taken.acquire(timeout=BOUND_SECONDS)
+    later = [submit(item) for item in "bcd"]
+    assert not any(one.done() for one in later)
+    disk.flushed.set()
+    assert [one.result(BOUND_SECONDS) for one in [first, *later]] == ["A", "B", "C", "D"]
+    assert disk.groups == [["a"], ["b", "c", "d"]]
+
+
+def test_an_error_reaches_all_of_the_group_and_nobody_else(disk: Disk, submit: Submit) -> None:
+    """Each caller has to hear that its event was not stored; the next group is not concerned."""
+    disk.error = OSError("the disk is gone")
+    disk.flushed.clear()
+    disk.gate.set()
+    failed = [submit("a")]
+    assert disk.taken.acquire(timeout=BOUND_SECONDS)
+    later = [submit(item) for item in "bc"]
+    disk.flushed.set()
+    assert isinstance(failed[0].exception(BOUND_SECONDS), OSError)
+    assert [one.result(BOUND_SECONDS) for one in later] == ["B", "C"]
+
+
+def test_an_error_of_a_shared_commit_is_everybodys(disk: Disk, submit: Submit) -> None:
+    """Leader and followers alike."""
+    disk.error = OSError("the disk is gone")
+    waiting = [submit(item) for item in "abc"]
+    disk.gate.set()
+    assert [type(one.exception(BOUND_SECONDS)) for one in waiting] == [OSError] * 3
+
+
+def test_an_interruption_is_the_leaders_alone(disk: Disk, submit: Submit) -> None:
+    """Ctrl-C is for the thread it came to; the others are told in words that they cannot know."""
+    disk.error = KeyboardInterrupt()
+    waiting = [submit(item) for item in "abc"]
+    disk.gate.set()
+    errors = [one.exception(BOUND_SECONDS) for one in waiting]
+    assert isinstance(errors[0], KeyboardInterrupt)
+    assert all(isinstance(one, QueueBusy) and "unknown" in str(one) for one in errors[1:])
+
+
+def test_a_leader_that_does_not_get_the_lock_fails_alone(disk: Disk, submit: Submit) -> None:
+    """Its own time is up; those who came later and have more lead on, and are stored."""
+    hasty = submit("a", 0.1)
+    patient = [submit(item) for item in "bc"]
+    assert isinstance(hasty.exception(BOUND_SECONDS), QueueBusy)
+    disk.gate.set()
+    assert [one.result(BOUND_SECONDS) for one in patient] == ["B", "C"]
+    assert disk.groups == [["b", "c"]]
+
+
+def test_a_follower_whose_time_is_up_is_withdrawn(disk: Disk, submit: Submit) -> None:
+    """It is told that nothing was stored, and nothing of it is stored later."""
+    leader = submit("a")
+    hasty = submit("b", 0.05)
+    other = submit("c")
+    error = hasty.exception(BOUND_SECONDS)
+    assert isinstance(error, QueueBusy)
+    assert "nothing was stored" in str(error)
+    disk.gate.set()
+    assert (leader.result(BOUND_SECONDS), other.result(BOUND_SECONDS)) == ("A", "C")
+    assert disk.groups == [["a", "c"]]
+
+
+def test_a_follower_that_is_in_a_commit_waits_for_its_end(disk: Disk, submit: Submit) -> None:
+    """Whatever its own time: it may be stored by now, and must not be told otherwise."""
+    disk.flushed.clear()
+    leader = submit("a")
+    hasty = submit("b", 0.3)
+    disk.gate.set()
+    assert disk.taken.acquire(timeout=BOUND_SECONDS)
+    with pytest.raises(TimeoutError):
+        hasty.result(0.5)
+    disk.flushed.set()
+    assert (leader.result(BOUND_SECONDS), hasty.result(BOUND_SECONDS)) == ("A", "B")
+
+
+def test_without_time_one_try_is_made(disk: Disk, group: GroupCommit[str, str]) -> None:
+    """A timeout of 0 is stored when the lock is free, and QueueBusy when it is not."""
+    with pytest.raises(QueueBusy):
+        group.submit("a", 0.0)
+    disk.gate.set()
+    assert group.submit("b", 0.0) == "B"
+    assert disk.groups == [["b"]]
+
+
+def test_many_threads_lose_and_repeat_nothing(
+    group: GroupCommit[str, str], disk: Disk, pool: ThreadPoolExecutor
+) -> None:
+    """Whatever the interleaving: each item in exactly one commit, each caller its own result."""
+    disk.gate.set()
+
+    def sell(till: int) -> list[str]:
+        return [group.submit(f"{till}-{number}", BOUND_SECONDS) for number in range(200)]
+
+    sold = list(pool.map(sell, range(16)))
+    assert sold == [[f"{till}-{number}" for number in range(200)] for till in range(16)]
+    committed = [item for items in disk.groups for item in items]
+    assert sorted(committed) == sorted(item for items in sold for item in items)
+
+
+def test_after_a_fork_nobody_waits_and_nobody_leads(disk: Disk, group: GroupCommit[str, str], submit: Submit) -> None:
+    """The child has a group of its own: the threads that led and followed are not there."""
+    leader = submit("a")
+    child: GroupCommit[str, str] = GroupCommit(lambda take, _deadline: [item.upper() for item in take()])
+    child.__dict__.update({name: value for name, value in vars(group).items() if name != "_commit"})
+    child.reset_after_fork()
+    assert child.submit("b", 1.0) == "B"
+    disk.gate.set()
+    assert leader.result(BOUND_SECONDS) == "A"
