@@ -34,6 +34,7 @@ class Runner:
     ) -> None:
         self._store = store
         make = transport or over_http
+        self._own_senders = transport is None  # what the caller made is the caller's to close
         self._senders = {one.name: make(one) for one in destinations}
         retention = Retention(*keep)
         listener = Callbacks(store, *callbacks) if any(callbacks) else None
@@ -69,7 +70,9 @@ class Runner:
         return all(worker.ended.is_set() for worker in self.workers)
 
     def close(self) -> None:
-        """Close what reaches the services."""
+        """Close what reaches the services, where it was made here."""
+        if not self._own_senders:
+            return
         for sender in self._senders.values():
             close = getattr(sender, "close", None)
             if close is not None:

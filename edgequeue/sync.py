@@ -23,6 +23,9 @@ FOLLOW_SECONDS = 0.2
 ANSWER_SECONDS = 5.0
 """How long such a worker may take to show that it was asked: it looks every half second, and then sends."""
 
+IDLE_TURNS_MAX = 100
+"""Turns in a row that ended no event, though nothing holds the destination back: bisecting takes some ten."""
+
 GRACE_SECONDS = 2.0
 """When the time is up, an answer that is about to come may still come: cutting it off would send its events twice."""
 
@@ -104,6 +107,7 @@ class Drain:
 
     def _drain(self) -> str:
         by_hand = True
+        idle = 0
         while not self._worker.stopping:
             room = self._tally.reserve()
             if room == 0 and self._limit_reached():
@@ -121,7 +125,8 @@ class Drain:
             by_hand = False
             if self._out_of_time():
                 return "timeout"
-            if turn.claimed and not self._worker.hold.waits(self._store.now_ms()):
+            idle = 0 if turn.delivered or turn.dead else idle + 1
+            if turn.claimed and idle < IDLE_TURNS_MAX and not self._worker.hold.waits(self._store.now_ms()):
                 continue
             if turn.next_due_ms is None and not turn.claimed:
                 return "empty"

@@ -102,6 +102,8 @@ class Worker(Sending):
                 self.tidy()
                 if not turn.claimed:
                     self._wait(turn)
+                elif not turn.delivered and not turn.dead:
+                    self.pause(REST_SECONDS_MIN)  # whatever the reason, it is never a busy loop against the service
             except StoreError as error:
                 extra = {"action": "store_error", "destination": self.destination.name}
                 log.error("%s: %s; trying again", self.destination.name, error, extra=extra)
