@@ -97,7 +97,9 @@ def worst(signals: list[Signal]) -> Signal | None:
     """The signal that decides among those of one turn: a pause over a backoff over being offline over success."""
     if not signals:
         return None
-    return max(signals, key=lambda signal: (_SEVERITY.index(signal.state), signal.retry_after_seconds or 0.0))
+    decisive = max(signals, key=lambda signal: _SEVERITY.index(signal.state))
+    asked = [signal.retry_after_seconds for signal in signals if signal.retry_after_seconds is not None]
+    return replace(decisive, retry_after_seconds=max(asked)) if asked else decisive
 
 
 @dataclass(frozen=True, slots=True)

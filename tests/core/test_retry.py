@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -213,5 +214,5 @@ def test_the_worst_of_a_turn_decides() -> None:
     assert worst([]) is None
     assert worst([WELL, OFFLINE]) is OFFLINE
     assert worst([BUSY, OFFLINE, WELL]) is BUSY
-    assert worst([PAUSED, TOLD_TO_WAIT]) is PAUSED
+    assert worst([PAUSED, TOLD_TO_WAIT]) == replace(PAUSED, retry_after_seconds=900.0), "a wait asked for is kept"
     assert worst([BUSY, TOLD_TO_WAIT, BUSY]) is TOLD_TO_WAIT
