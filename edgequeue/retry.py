@@ -97,9 +97,11 @@ def worst(signals: list[Signal]) -> Signal | None:
     """The signal that decides among those of one turn: a pause over a backoff over being offline over success."""
     if not signals:
         return None
-    decisive = max(signals, key=lambda signal: _SEVERITY.index(signal.state))
-    asked = [signal.retry_after_seconds for signal in signals if signal.retry_after_seconds is not None]
-    return replace(decisive, retry_after_seconds=max(asked)) if asked else decisive
+    decisive = max(signals, key=lambda signal: (_SEVERITY.index(signal.state), signal.retry_after_seconds or 0.0))
+    longest = max((signal.retry_after_seconds or 0.0 for signal in signals), default=0.0)
+    if longest <= (decisive.retry_after_seconds or 0.0):
+        return decisive
+    return replace(decisive, retry_after_seconds=longest)  # asked beside a pause: it binds all the same
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def test_a_log_whose_database_is_gone_is_never_thrown_away(tmp_path: Path) -> No
     before = log.read_bytes()
     assert before
     database.unlink()
-    with pytest.raises(StoreDamaged, match="its log .* holds data"):
+    with pytest.raises(StoreDamaged, match=r"its log .* holds data"):
         EventQueue(database, [web()])
     assert log.read_bytes() == before
 
