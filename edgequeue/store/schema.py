@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgequeue.errors import EdgeQueueError, SchemaError, SchemaTooNew, StoreDamaged
-from edgequeue.store.sqlite import Database, translate
+from edgequeue.store.sqlite import Database
+from edgequeue.store.trouble import translate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -6,19 +6,18 @@ fork means. Several processes may have the file open; they take turns by BEGIN I
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgequeue.errors import QueueBusy, QueueClosed, StoreDamaged, StoreError, StoreFull
+from edgequeue.errors import QueueBusy, QueueClosed
+from edgequeue.store.forking import OPEN
+from edgequeue.store.trouble import translate, translated
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
@@ -33,9 +32,6 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 
 JOURNAL_BYTES_MAX = 16 * 1024 * 1024
 """After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
-
-NO_SPACE_BYTES = 128 * 1024
-"""With less free than this, an error of the disk is its fullness: SQLite cannot even make its shared memory."""
 
 READ_PATIENCE_MS = 10_000
 """How long a read waits for another process's recovery of the log: the only thing that ever makes it wait."""
@@ -98,7 +94,7 @@ class Database:
         self.closed = False
         self.on_fork: ForkAware | None = None
         self._new_locks()
-        _OPEN.add(self)
+        OPEN.add(self)
 
     def _new_locks(self) -> None:
         # Reentrant locks know their owner: a Ctrl-C between `acquire` and `try` leaves no lock behind (see `release`).
@@ -286,94 +282,3 @@ def _patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]
         else:
             return
         time.sleep(random.uniform(*RETRY_SECONDS))
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """The driver's errors as ours, at the one border where both are known."""
-    try:
-        yield
-    except Exception as error:
-        cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's error
-        if not isinstance(cause, sqlite3.Error):
-            raise
-        raise translate(cause, path) from error
-
-
-def translate(error: sqlite3.Error, path: Path) -> StoreError:
-    """What a driver's error means for the user of `path`."""
-    code = getattr(error, "sqlite_errorcode", 0) or 0
-    match code & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return QueueBusy(f"{path}: another process holds the write lock; nothing was stored. Try again")
-        case sqlite3.SQLITE_FULL:
-            return StoreFull(f"{path}: the disk is full; nothing was stored. Free some space: what is queued is safe")
-        case sqlite3.SQLITE_NOTADB:
-            return StoreDamaged(f"{path}: this file is no SQLite database. Name another path, or move the file aside")
-        case sqlite3.SQLITE_CORRUPT:
-            return StoreDamaged(
-                f"{path}: the database is damaged ({error}). Move it aside to start anew; keep the file"
-            )
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-            return StoreError(f"{path}: not writable by this user ({error}). {_who_may(path)}")
-        case sqlite3.SQLITE_CANTOPEN:
-            return StoreError(f"{path}: cannot be opened. {_who_may(path)}")
-        case sqlite3.SQLITE_IOERR:
-            if _no_space(path):
-                return StoreFull(f"{path}: the disk is full. Free some space: what is queued is safe")
-            return StoreError(f"{path}: the disk reported an error ({error}); nothing was stored. Check the disk")
-    return StoreError(f"{path}: {error}")
-
-
-def _who_may(path: Path) -> str:
-    """Why this user may not, and what would help."""
-    for place in (path, path.parent):
-        try:
-            state = place.stat()
-        except OSError:
-            continue
-        if os.access(place, os.W_OK | (os.X_OK if place.is_dir() else 0)):
-            continue
-        if hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY:
-            return f"{place} is on a file system that is mounted read-only: mount it writable, or check the card"
-        if state.st_uid == os.geteuid():
-            return f"{place} has mode {state.st_mode & 0o777:03o}: chmod u+w it"
-        return f"{place} belongs to user {state.st_uid}, you are user {os.geteuid()}: run as that user, or chown it"
-    return "Check that its directory exists and is writable"
-
-
-def _no_space(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path.parent).free < NO_SPACE_BYTES
-    except OSError:
-        return False
-
-
-_OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
-_held_for_fork: list[Database] = []
-_fork_turn = threading.Lock()
-"""Two threads may fork at the same time: one after the other."""
-
-
-def _before_fork() -> None:
-    _fork_turn.acquire()
-    for database in list(_OPEN):
-        if not database.closed:
-            database.before_fork()
-            _held_for_fork.append(database)
-
-
-def _after_fork_in_parent() -> None:
-    while _held_for_fork:
-        _held_for_fork.pop().after_fork_in_parent()
-    _fork_turn.release()
-
-
-def _after_fork_in_child() -> None:
-    while _held_for_fork:
-        _held_for_fork.pop().after_fork_in_child()
-    _fork_turn.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

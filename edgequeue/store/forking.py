@@ -1,0 +1,53 @@
+"""What a fork means for an open database: no lock may be held in the middle of anything when the process is copied.
+
+The child keeps what it inherited apart: those connections are its parent's, and closing one could hurt its log.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+
+class Forks(Protocol):
+    """What is told before and after a fork."""
+
+    closed: bool
+
+    def before_fork(self) -> None: ...
+
+    def after_fork_in_parent(self) -> None: ...
+
+    def after_fork_in_child(self) -> None: ...
+
+
+OPEN: weakref.WeakSet[Forks] = weakref.WeakSet()
+_held_for_fork: list[Forks] = []
+_fork_turn = threading.Lock()
+"""Two threads may fork at the same time: one after the other."""
+
+
+def _before_fork() -> None:
+    _fork_turn.acquire()
+    for database in list(OPEN):
+        if not database.closed:
+            database.before_fork()
+            _held_for_fork.append(database)
+
+
+def _after_fork_in_parent() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop().after_fork_in_parent()
+    _fork_turn.release()
+
+
+def _after_fork_in_child() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop().after_fork_in_child()
+    _fork_turn.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
