@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -113,10 +114,14 @@ def _say_records(records: Iterable[Record]) -> None:
     table(("Enqueued", "Event", "Destination", "Status", "Reference", "Note"), rows, elastic=(2, 4, 5))
 
 
+_PREAMBLE = re.compile(r"^(?:\w+: \[[^\]]*\] )+")
+"""What DCCS puts before each refusal (inletId, imsOrgId): in a narrow column it would hide what is wrong."""
+
+
 def _note(record: Record) -> str | None:
     """The one thing to know beside the status."""
     if record.error is not None:
-        return why_refused(record.error)
+        return _PREAMBLE.sub("", why_refused(record.error), count=1)
     if record.next_attempt_at is not None:
         return f"next try {local(record.next_attempt_at)}"
     return None
