@@ -125,6 +125,8 @@ class Sending:
             self._store.release(lease)
             raise
         self._lease, self._hold = lease, hold
+        if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
+            self._say(hold)
         if rescued:
             extra = {"action": "rescue", "destination": self.destination.name, "requests": rescued}
             log.warning(
@@ -193,7 +195,7 @@ class Sending:
         for death in (death for settlement in settlements for death in settlement.deaths):
             extra = {"action": "dead", "destination": self.destination.name, "sequence": death.sequence}
             text = f"event {death.sequence} was refused: {death.problem.code} {death.problem.text}"
-            log.warning("%s: %s", self.destination.name, text, extra=extra)
+            log.info("%s: %s", self.destination.name, text, extra=extra)
 
     def _judge(
         self, batches: Sequence[Batch], answers: Sequence[Answer]
@@ -264,12 +266,19 @@ class Sending:
         changed = hold.state is not before.state or (hold.problem and hold.problem.code) != (
             before.problem and before.problem.code
         )
+        if changed:
+            self._say(hold)
+
+    def _say(self, hold: Hold) -> None:
+        """What holds the destination back, for the log."""
         extra = {"action": "hold", "destination": self.destination.name, "state": hold.state.value}
-        if changed and hold.problem is not None:
-            text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text.rstrip('.')}"
-            log.warning("%s: %s. %s", self.destination.name, text, hold.problem.remedy, extra=extra)
-        elif changed:
+        if hold.problem is None:
             log.info("%s: well again, sending", self.destination.name, extra=extra)
+            return
+        # A network that comes and goes is what we are for; only what an operator has to mend is a warning.
+        level = logging.WARNING if hold.state is HoldState.PAUSED else logging.INFO
+        text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text.rstrip('.')}"
+        log.log(level, "%s: %s. %s", self.destination.name, text, hold.problem.remedy, extra=extra)
 
     def _pace(self, now_ms: int) -> None:
         rate = self.destination.requests_per_second_max
