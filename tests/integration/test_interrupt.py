@@ -84,6 +84,7 @@ def test_sigterm_ends_run_in_bounded_time_with_exit_code_0(tmp_path: Path) -> No
     """systemd's stop is no failure; what was in the middle of an exchange is sent again later."""
     signaller = Signaller(signal.SIGTERM, 3)
     with Emulator(on_request=signaller) as service:
+        service.add_fault(Fault("delay", seconds=600, times=None))  # nothing ends by itself: the stop must cut it off
         config = tmp_path / "edgequeue.toml"
         config.write_text(CONFIG.format(url=service.url))
         with EventQueue.open(config) as queue:
@@ -96,5 +97,6 @@ def test_sigterm_ends_run_in_bounded_time_with_exit_code_0(tmp_path: Path) -> No
         with EventQueue.open(config) as queue:
             assert queue.status().ledger.balanced
             assert [one for one in queue.requests() if one.closed_at is None] == []
+            service.clear_faults()
             queue.sync()
             assert queue.status().ledger.delivered == 400
