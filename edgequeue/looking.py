@@ -72,7 +72,7 @@ class Looking:
     ) -> Iterator[Record]:
         """Events as they stand, oldest first unless `newest_first`, read as the iteration goes."""
         wanted = self.wanted(status, destination, since, limit)
-        yield from self._store.events(wanted._replace(newest_first=newest_first))
+        return iter(self._store.events(wanted._replace(newest_first=newest_first)))
 
     def export(
         self,
@@ -82,7 +82,7 @@ class Looking:
         limit: int | None = None,
     ) -> Iterator[tuple[Record, bytes]]:
         """Events with their payloads as JSON documents that `enqueue` takes again."""
-        yield from self._store.payloads(self.wanted(status, destination, since, limit))
+        return iter(self._store.payloads(self.wanted(status, destination, since, limit)))
 
     def wanted(
         self, status: Status | str | None, destination: str | None, since: datetime | None, limit: int | None

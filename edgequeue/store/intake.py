@@ -94,7 +94,8 @@ class Intake:
         ids: list[str] = []
         transaction = self._database.transaction(deadline)
         try:
-            if not self._database.write_turn.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+            turn = self._database.write_turn  # mostly free: who need not wait asks no clock
+            if not turn.acquire(blocking=False) and not turn.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
                 raise self._database.busy()
             with transaction as connection:
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
