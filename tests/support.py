@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -151,3 +153,15 @@ def text_response(status: int, body: bytes = b"", **headers: str) -> HttpRespons
 
 
 Answering = Callable[[Batch], Outcome]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Return once the condition holds, which another thread or process brings about; AssertionError when it never does.
+
+    For what gives no sign of its own: whether a lock file is held, what a child has written.
+    """
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to be"
+        pause.wait(0.005)

@@ -29,6 +29,9 @@ class Disk:
         self.flushed = threading.Event()
         self.flushed.set()
 
+    def commit_one(self, item: str, deadline: float) -> str:
+        return self.commit(lambda: [item], deadline)[0]
+
     def commit(self, take: Callable[[], list[str]], deadline: float) -> list[str]:
         self.reached.release()
         if not self.gate.wait(max(deadline - time.monotonic(), 0)):
@@ -62,7 +65,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 def group(disk: Disk) -> GroupCommit[str, str]:
-    return GroupCommit(disk.commit)
+    return GroupCommit(disk.commit_one, disk.commit)
 
 
 @pytest.fixture
@@ -76,14 +79,43 @@ Submit = Callable[..., Future[str]]
 
 @pytest.fixture
 def submit(group: GroupCommit[str, str], pool: ThreadPoolExecutor) -> Submit:
-    """Submit in a thread of its own; returns when the item waits, or is in a commit already."""
-
+    """Submit in a thread of its own behind a commit that is under way; returns when the item waits."""
     line = group._waiting = Line()
 
     def run(item: str, timeout_seconds: float = BOUND_SECONDS) -> Future[str]:
         future = pool.submit(group.submit, item, timeout_seconds)
         assert line.joined.acquire(timeout=BOUND_SECONDS)
         return future
+
+    return run
+
+
+@pytest.fixture
+def alone(disk: Disk, group: GroupCommit[str, str], pool: ThreadPoolExecutor) -> Callable[[str], Future[str]]:
+    """Submit where nobody waits; returns when the item is in its commit and the flush is under way."""
+
+    def run(item: str) -> Future[str]:
+        disk.gate.set()
+        disk.flushed.clear()
+        future = pool.submit(group.submit, item, BOUND_SECONDS)
+        assert disk.taken.acquire(timeout=BOUND_SECONDS)
+        return future
+
+    return run
+
+
+@pytest.fixture
+def lead(disk: Disk, alone: Callable[[str], Future[str]], submit: Submit) -> Submit:
+    """Submit an item that leads a group; returns when it waits for the lock, so that others may still join."""
+
+    def run(item: str, timeout_seconds: float = BOUND_SECONDS) -> Future[str]:
+        before = alone("before")
+        leader = submit(item, timeout_seconds)
+        disk.gate.clear()
+        disk.flushed.set()
+        assert before.result(BOUND_SECONDS) == "BEFORE"
+        disk.groups.clear()
+        return leader
 
     return run
 
@@ -97,20 +129,17 @@ def test_one_alone_commits_at_once(disk: Disk, group: GroupCommit[str, str]) -> 
     assert threading.active_count() == before
 
 
-def test_who_comes_before_the_lock_is_had_shares_the_commit(disk: Disk, submit: Submit) -> None:
+def test_who_comes_before_the_lock_is_had_shares_the_commit(disk: Disk, lead: Submit, submit: Submit) -> None:
     """One leader, one commit, and to each its own result."""
-    waiting = [submit(item) for item in "abcde"]
+    waiting = [lead("a"), *(submit(item) for item in "bcde")]
     disk.gate.set()
     assert [one.result(BOUND_SECONDS) for one in waiting] == ["A", "B", "C", "D", "E"]
     assert disk.groups == [["a", "b", "c", "d", "e"]]
 
 
-def test_who_comes_during_a_commit_is_in_the_next(disk: Disk, submit: Submit) -> None:
+def test_who_comes_during_a_commit_is_in_the_next(disk: Disk, alone: Submit, submit: Submit) -> None:
     """The lead is handed on to the first of them, who commits for all of them."""
-    disk.gate.set()
-    disk.flushed.clear()
-    first = submit("a")
-    assert disk.taken.acquire(timeout=BOUND_SECONDS)
+    first = alone("a")
     later = [submit(item) for item in "bcd"]
     assert not any(one.done() for one in later)
     disk.flushed.set()
@@ -118,40 +147,47 @@ def test_who_comes_during_a_commit_is_in_the_next(disk: Disk, submit: Submit) ->
     assert disk.groups == [["a"], ["b", "c", "d"]]
 
 
-def test_an_error_reaches_all_of_the_group_and_nobody_else(disk: Disk, submit: Submit) -> None:
-    """Each caller has to hear that its event was not stored; the next group is not concerned."""
+def test_an_error_reaches_who_was_in_the_commit_and_nobody_else(disk: Disk, alone: Submit, submit: Submit) -> None:
+    """The caller has to hear that its event was not stored; the next group is not concerned."""
     disk.error = OSError("the disk is gone")
-    disk.flushed.clear()
-    disk.gate.set()
-    failed = [submit("a")]
-    assert disk.taken.acquire(timeout=BOUND_SECONDS)
+    failed = alone("a")
     later = [submit(item) for item in "bc"]
     disk.flushed.set()
-    assert isinstance(failed[0].exception(BOUND_SECONDS), OSError)
+    assert isinstance(failed.exception(BOUND_SECONDS), OSError)
     assert [one.result(BOUND_SECONDS) for one in later] == ["B", "C"]
 
 
-def test_an_error_of_a_shared_commit_is_everybodys(disk: Disk, submit: Submit) -> None:
+def test_an_error_of_a_shared_commit_is_everybodys(disk: Disk, lead: Submit, submit: Submit) -> None:
     """Leader and followers alike."""
+    waiting = [lead("a"), submit("b"), submit("c")]
     disk.error = OSError("the disk is gone")
-    waiting = [submit(item) for item in "abc"]
     disk.gate.set()
     assert [type(one.exception(BOUND_SECONDS)) for one in waiting] == [OSError] * 3
 
 
-def test_an_interruption_is_the_leaders_alone(disk: Disk, submit: Submit) -> None:
-    """Ctrl-C is for the thread it came to; the others are told in words that they cannot know."""
+def test_an_interruption_of_one_alone_leaves_the_lead_free(disk: Disk, alone: Submit, submit: Submit) -> None:
+    """Ctrl-C reaches its caller, and who waits behind it is committed all the same."""
     disk.error = KeyboardInterrupt()
-    waiting = [submit(item) for item in "abc"]
+    interrupted = alone("a")
+    later = submit("b")
+    disk.flushed.set()
+    assert isinstance(interrupted.exception(BOUND_SECONDS), KeyboardInterrupt)
+    assert later.result(BOUND_SECONDS) == "B"
+
+
+def test_an_interruption_is_the_leaders_alone(disk: Disk, lead: Submit, submit: Submit) -> None:
+    """Ctrl-C is for the thread it came to; the others are told in words that they cannot know."""
+    waiting = [lead("a"), submit("b"), submit("c")]
+    disk.error = KeyboardInterrupt()
     disk.gate.set()
     errors = [one.exception(BOUND_SECONDS) for one in waiting]
     assert isinstance(errors[0], KeyboardInterrupt)
     assert all(isinstance(one, QueueBusy) and "unknown" in str(one) for one in errors[1:])
 
 
-def test_a_leader_that_does_not_get_the_lock_fails_alone(disk: Disk, submit: Submit) -> None:
+def test_a_leader_that_does_not_get_the_lock_fails_alone(disk: Disk, lead: Submit, submit: Submit) -> None:
     """Its own time is up; those who came later and have more lead on, and are stored."""
-    hasty = submit("a", 0.1)
+    hasty = lead("a", 0.3)
     patient = [submit(item) for item in "bc"]
     assert isinstance(hasty.exception(BOUND_SECONDS), QueueBusy)
     disk.gate.set()
@@ -159,9 +195,9 @@ def test_a_leader_that_does_not_get_the_lock_fails_alone(disk: Disk, submit: Sub
     assert disk.groups == [["b", "c"]]
 
 
-def test_a_follower_whose_time_is_up_is_withdrawn(disk: Disk, submit: Submit) -> None:
+def test_a_follower_whose_time_is_up_is_withdrawn(disk: Disk, lead: Submit, submit: Submit) -> None:
     """It is told that nothing was stored, and nothing of it is stored later."""
-    leader = submit("a")
+    leader = lead("a")
     hasty = submit("b", 0.05)
     other = submit("c")
     error = hasty.exception(BOUND_SECONDS)
@@ -172,10 +208,10 @@ def test_a_follower_whose_time_is_up_is_withdrawn(disk: Disk, submit: Submit) ->
     assert disk.groups == [["a", "c"]]
 
 
-def test_a_follower_that_is_in_a_commit_waits_for_its_end(disk: Disk, submit: Submit) -> None:
+def test_a_follower_that_is_in_a_commit_waits_for_its_end(disk: Disk, lead: Submit, submit: Submit) -> None:
     """Whatever its own time: it may be stored by now, and must not be told otherwise."""
+    leader = lead("a")
     disk.flushed.clear()
-    leader = submit("a")
     hasty = submit("b", 0.3)
     disk.gate.set()
     assert disk.taken.acquire(timeout=BOUND_SECONDS)
@@ -209,11 +245,11 @@ def test_many_threads_lose_and_repeat_nothing(
     assert sorted(committed) == sorted(item for items in sold for item in items)
 
 
-def test_after_a_fork_nobody_waits_and_nobody_leads(disk: Disk, group: GroupCommit[str, str], submit: Submit) -> None:
+def test_after_a_fork_nobody_waits_and_nobody_leads(disk: Disk, group: GroupCommit[str, str], lead: Submit) -> None:
     """The child has a group of its own: the threads that led and followed are not there."""
-    leader = submit("a")
-    child: GroupCommit[str, str] = GroupCommit(lambda take, _deadline: [item.upper() for item in take()])
-    child.__dict__.update({name: value for name, value in vars(group).items() if name != "_commit"})
+    leader = lead("a")
+    child: GroupCommit[str, str] = GroupCommit(lambda item, _: item.upper(), disk.commit)
+    child.__dict__.update({name: value for name, value in vars(group).items() if name != "_commit_one"})
     child.reset_after_fork()
     assert child.submit("b", 1.0) == "B"
     disk.gate.set()
