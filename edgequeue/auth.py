@@ -16,23 +16,33 @@ from typing import Protocol
 
 from edgequeue.errors import ConfigError
 from edgequeue.model import Problem
+from edgequeue.retry import HoldState
+from edgequeue.sender import Sender
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """No credentials to be had. `lasting`: an operator has to mend it, so the destination pauses."""
+    """No credentials to be had, and what that does to the destination; PAUSED where an operator has to mend it."""
 
     problem: Problem
-    lasting: bool = True
+    state: HoldState = HoldState.PAUSED
+    retry_after_seconds: float | None = None
 
 
 class Credentials(Protocol):
     """What signs requests. Implementations are safe to use from several threads."""
 
-    def headers(self) -> Mapping[str, str] | Denied:
-        """All headers this account can offer, lower-case names; a destination picks the ones its service asks for."""
+    def headers(self, sender: Sender, *, anew: bool = False) -> Mapping[str, str] | Denied:
+        """All headers this account can offer, lower-case names; a destination picks the ones its service asks for.
+
+        What has to be fetched is fetched with `sender`. `anew`: by hand means now, so a refusal that is remembered is
+        no answer.
+        """
+
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        """The service did not take these headers: whether `headers` may give others from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ class Bearer:
         elif not isinstance(token, Secret):
             raise ConfigError("Bearer: token is a text or a Secret(env=…), Secret(path=…)")
 
-    def headers(self) -> Mapping[str, str] | Denied:
+    def headers(self, sender: Sender, *, anew: bool = False) -> Mapping[str, str] | Denied:
         token = self.token.read()
         if isinstance(token, Problem):
             return Denied(token)
@@ -96,10 +106,18 @@ class Bearer:
             found["x-gw-ims-org-id"] = self.org_id
         return found
 
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        """Whether the file or the variable holds another token by now."""
+        token = self.token.read()
+        return isinstance(token, str) and refused.get("authorization") != f"Bearer {token}"
+
 
 @dataclass(frozen=True, slots=True)
 class Anonymous:
     """No credentials."""
 
-    def headers(self) -> Mapping[str, str] | Denied:
+    def headers(self, sender: Sender, *, anew: bool = False) -> Mapping[str, str] | Denied:
         return {}
+
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        return False

@@ -9,24 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
-from typing import Protocol
 
 from edgequeue.errors import MaybeSent, TransportError
 from edgequeue.model import HttpRequest, HttpResponse
+from edgequeue.sender import Sender
 
 Answer = HttpResponse | TransportError
 """What came of a request: the answer, or why there is none."""
-
-
-class Sender(Protocol):
-    """What carries one request. NotSent or MaybeSent when there is no answer."""
-
-    def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse: ...
-
-    def reach(self, url: str) -> None:
-        """Whether the host can be connected to at all; NotSent when not. Sends nothing."""
-
-    def abort(self) -> None: ...
 
 
 _Errand = tuple[int, HttpRequest, Mapping[str, str], "SimpleQueue[tuple[int, Answer]]"]

@@ -136,22 +136,30 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request as bytes. Credentials are added by the transport's caller, so that they never show here."""
+    """One request as bytes. Credentials are added by the transport's caller, so that they never show here.
+
+    `fresh`: on a connection of its own, where what the answer says must be beyond doubt.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """One answer as bytes; `headers` have lower-case names. `received_at` is the device's clock at that moment."""
+    """One answer as bytes; `headers` have lower-case names. `received_at` is the device's clock at that moment.
+
+    `reused`: it came on a connection that had carried another request before, so a stray answer is not ruled out.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     received_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    reused: bool = False
 
     def header(self, name: str) -> str | None:
         """The value of a header, whatever the case of its name."""

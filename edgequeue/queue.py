@@ -21,9 +21,9 @@ from edgequeue.views import Paused, Record, SyncReport
 
 if TYPE_CHECKING:
     from edgequeue.config import Settings
-    from edgequeue.courier import Sender
     from edgequeue.destinations.base import Destination
     from edgequeue.runner import Runner
+    from edgequeue.sender import Sender
     from edgequeue.sync import Progress
 
 log = logging.getLogger("edgequeue")

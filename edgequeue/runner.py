@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgequeue.courier import Sender
 from edgequeue.destinations.base import Destination
 from edgequeue.model import Batch
 from edgequeue.outcome import Settlement
 from edgequeue.retry import Hold, HoldState
+from edgequeue.sender import Sender
 from edgequeue.store.base import Lease, Store
 from edgequeue.views import Paused
 from edgequeue.worker import Retention, Worker

@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
-from edgequeue.courier import Answer, Couriers, Sender
+from edgequeue.courier import Answer, Couriers
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import EdgeQueueError, LeaseLost, MaybeSent, NotSent, TransportError
 from edgequeue.model import Batch, Problem
 from edgequeue.outcome import Death, Outcome, Settlement, settle, settle_failure, signal_of
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
+from edgequeue.sender import Sender
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
 
 log = logging.getLogger("edgequeue")
@@ -94,10 +95,10 @@ class Sending:
         if not loads:
             next_due_ms = self._store.next_due_ms(self.destination.name)
             return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
-        credentials = self.destination.credentials.headers()
+        credentials = self.destination.credentials.headers(self._sender, anew=by_hand)
         if isinstance(credentials, Denied):
-            state = HoldState.PAUSED if credentials.lasting else HoldState.BACKING_OFF
-            return self._held_back(Signal(state, credentials.problem), loads, now_ms, by_hand)
+            signal = Signal(credentials.state, credentials.problem, credentials.retry_after_seconds)
+            return self._held_back(signal, loads, now_ms, by_hand)
         wanted = self.destination.credential_headers
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:

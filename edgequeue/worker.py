@@ -10,10 +10,10 @@ import threading
 from dataclasses import dataclass, field
 from random import Random
 
-from edgequeue.courier import Sender
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import StoreError
 from edgequeue.retry import RetryPolicy
+from edgequeue.sender import Sender
 from edgequeue.sending import Listener, Sending, Turn
 from edgequeue.store.base import Store
 

@@ -251,6 +251,7 @@ def _destination(destination: Destination) -> Iterable[Finding]:
     """Whether it can be reached, and whether there are credentials for it."""
     from edgequeue.auth import Denied
     from edgequeue.cli.reach import certificates, reach
+    from edgequeue.runner import over_http
 
     name = destination.name
     tls = certificates(destination)
@@ -261,7 +262,7 @@ def _destination(destination: Destination) -> Iterable[Finding]:
         remedy = None if reached.ok else "Check the network, its proxy and the endpoint; the events wait until then."
         yield Finding(f"destination {name}", reached.ok, reached.text, remedy, Code.REMAIN)
     if destination.auth is not None:
-        headers = destination.credentials.headers()
+        headers = destination.credentials.headers(over_http(destination), anew=True)
         if isinstance(headers, Denied):
             yield _wrong(f"token {name}", headers.problem.text, headers.problem.remedy)
         else:
