@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from edgequeue.batching import halved
 from edgequeue.errors import NotSent, TransportError
+from edgequeue.learning import Doubt
 from edgequeue.model import Batch, Claimed, Disposition, HttpResponse, Problem, RequestOutcome
 from edgequeue.retry import WELL, HoldState, RetryPolicy, Signal, parse_http_date, parse_retry_after
 
@@ -22,11 +23,12 @@ TEXT_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a request came to for one event."""
+    """What a request came to for one event; `doubt`: it may be the event's own fault, and is not proven."""
 
     disposition: Disposition
     problem: Problem | None = None
     receipt: str | None = None
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Outcome:
     refused without saying for which event, so its events travel in smaller batches from now on; `singly`: the answer
     cannot be told apart by event, so they travel one by one. `service` holds the ids that the service answered with; a
     receipt with "{position}" in it is filled in for each event when it is shown.
+
+    `told`: the answer speaks of each event apart. `too_large`: it was the size that was refused. `echoed`: whether it
+    names our request's id, None where the service names none. `unsent`: no byte went out, the request leaves no trace.
+    What follows from other answers (`weighing.py`): `waits`, in seconds and by position, `alone`, positions that
+    travel by themselves from now on.
     """
 
     verdict: Verdict
@@ -46,6 +53,12 @@ class Outcome:
     singly: bool = False
     service: Mapping[str, Any] = field(default_factory=dict)
     http_status: int | None = None
+    told: bool = False
+    too_large: bool = False
+    echoed: bool | None = None
+    unsent: bool = False
+    waits: Mapping[int, float] = field(default_factory=dict)
+    alone: frozenset[int] = frozenset()
 
     def of(self, position: int) -> Verdict:
         """The verdict for the event at a position."""
@@ -122,10 +135,9 @@ def settle(
                 waits.append(Wait(record.sequence, record.priority, not_before_ms, attempts, record.travel_max))
             case _:
                 deferred += 1
-                if travel_max is not None:
-                    waits.append(Wait(record.sequence, record.priority, 0, record.attempts, travel_max))
-                elif outcome.singly and record.travel_max != 1:
-                    waits.append(Wait(record.sequence, record.priority, 0, record.attempts, 1))
+                again = _again(outcome, position, record, travel_max, now_ms)
+                if again is not None:
+                    waits.append(again)
     return Settlement(
         outcome=_kind(outcome, len(delivered), len(deaths), len(batch)),
         verdict=outcome.verdict,
@@ -136,23 +148,38 @@ def settle(
         deaths=tuple(deaths),
         notes=tuple(notes),
         deferred=deferred,
+        unsent=outcome.unsent,
     )
 
 
-def settle_failure(batch: Batch, error: TransportError) -> Settlement:
-    """What a request without an answer changes: nothing but that its outcome is unknown, if it may have arrived."""
-    problem = Problem(code=error.code, text=str(error))
-    waits: tuple[Wait, ...] = ()
-    if error.code in TOO_SLOW and len(batch) > 1:  # a link this slow may carry half of it in the time there is
-        travel_max = halved(len(batch))
-        waits = tuple(Wait(one.sequence, one.priority, 0, one.attempts, travel_max) for one in batch.records)
-    return Settlement(
-        waits=waits,
-        outcome=RequestOutcome.UNKNOWN,
-        verdict=Verdict(Disposition.UNKNOWN, problem),
-        http_status=None,
-        service={},
-        deferred=len(batch),
+def _again(outcome: Outcome, position: int, record: Claimed, split_max: int | None, now_ms: int) -> Wait | None:
+    """How a deferred record travels from now on; None where nothing changes for it."""
+    travel_max = record.travel_max
+    if split_max is not None:
+        travel_max = split_max
+    elif outcome.singly:
+        travel_max = 0
+    elif position in outcome.alone and travel_max != 0:
+        travel_max = 1
+    seconds = outcome.waits.get(position, 0.0)
+    if travel_max == record.travel_max and not seconds:
+        return None
+    not_before_ms = now_ms + round(seconds * 1000) if seconds else 0
+    return Wait(record.sequence, record.priority, not_before_ms, record.attempts, travel_max)
+
+
+def failed(error: TransportError) -> Outcome:
+    """What a request without an answer comes to: unknown, if it may have arrived, and no trace at all if it has not.
+
+    A batch that was too slow is sent in halves: a link this slow may carry half of it in the time there is.
+    """
+    doubt = None if isinstance(error, NotSent) or error.code in OURS else Doubt.STRANGE
+    slow = error.code in TOO_SLOW
+    return Outcome(
+        Verdict(Disposition.UNKNOWN, Problem(code=error.code, text=str(error)), doubt=doubt),
+        signal=signal_of(error),
+        split=slow,
+        too_large=slow,
         unsent=isinstance(error, NotSent),
     )
 
@@ -210,23 +237,35 @@ def accepted(
     return Outcome(verdict, service=service, http_status=response.status)
 
 
-def deferred(response: HttpResponse, problem: Problem) -> Outcome:
+def deferred(response: HttpResponse, problem: Problem, doubt: Doubt | None = None) -> Outcome:
     """Come back later: no attempt is spent, the destination backs off, and a Retry-After is honoured."""
     signal = Signal(HoldState.BACKING_OFF, problem, retry_after_seconds(response))
+    return Outcome(Verdict(Disposition.DEFER, problem, doubt=doubt), signal=signal, http_status=response.status)
+
+
+def paused(response: HttpResponse, problem: Problem, *, renewable: bool = False) -> Outcome:
+    """The operator has to mend something: every event is kept and the destination waits.
+
+    `renewable`: other credentials may be all that it takes, so they are renewed once before it comes to that.
+    """
+    signal = Signal(HoldState.PAUSED, problem, renewable=renewable)
     return Outcome(Verdict(Disposition.DEFER, problem), signal=signal, http_status=response.status)
 
 
-def paused(response: HttpResponse, problem: Problem) -> Outcome:
-    """The operator has to mend something: every event is kept and the destination waits."""
-    signal = Signal(HoldState.PAUSED, problem)
-    return Outcome(Verdict(Disposition.DEFER, problem), signal=signal, http_status=response.status)
+def refused(response: HttpResponse, batch: Batch, problem: Problem, *, definite: bool = True) -> Outcome:
+    """The batch was refused as a whole: one event alone is dead, several are sent again in halves.
 
-
-def refused(response: HttpResponse, batch: Batch, problem: Problem) -> Outcome:
-    """The service refused the batch as a whole: one event alone is dead, several are sent again in halves."""
-    if len(batch) == 1:
+    Not `definite`: it was not said in the service's own words (plain text, nothing at all), so that anything on the
+    way may have said it; one event alone is then under suspicion.
+    """
+    too_large = response.status == 413
+    if len(batch) > 1:
+        verdict = Verdict(Disposition.DEFER, problem)
+        return Outcome(verdict, split=True, too_large=too_large, http_status=response.status)
+    if definite:
         return Outcome(Verdict(Disposition.REJECT, problem), http_status=response.status)
-    return Outcome(Verdict(Disposition.DEFER, problem), split=True, http_status=response.status)
+    signal = Signal(HoldState.BACKING_OFF, problem)
+    return Outcome(Verdict(Disposition.DEFER, problem, doubt=Doubt.REFUSED), signal=signal, http_status=response.status)
 
 
 def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> Outcome:
@@ -242,7 +281,14 @@ def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> 
     )
     disposition = Disposition.UNKNOWN if maybe_taken else Disposition.DEFER
     signal = Signal(HoldState.BACKING_OFF, problem, retry_after_seconds(response))
-    return Outcome(Verdict(disposition, problem), signal=signal, http_status=response.status)
+    too_large = response.status == 413  # a proxy's own limit: smaller requests may pass it, and no event dies of it
+    return Outcome(
+        Verdict(disposition, problem, doubt=Doubt.STRANGE),
+        signal=signal,
+        split=too_large,
+        too_large=too_large,
+        http_status=response.status,
+    )
 
 
 def retry_after_seconds(response: HttpResponse) -> float | None:

@@ -81,11 +81,17 @@ class HoldState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What one try says about the destination as a whole; `problem` is None when it is well."""
+    """What one try says about the destination as a whole; `problem` is None when it is well.
+
+    `renewable`: other credentials may be all that it takes. `wait_seconds_max` bounds our own backoff, where the
+    trouble is one event's and the others must not wait for long.
+    """
 
     state: HoldState
     problem: Problem | None = None
     retry_after_seconds: float | None = None
+    renewable: bool = False
+    wait_seconds_max: float | None = None
 
 
 WELL = Signal(HoldState.OK)
@@ -109,7 +115,8 @@ class Hold:
     """Whether and why a destination waits. Times are queue-clock milliseconds; kept in the database.
 
     `asked_until_ms` is the wait that the service itself named (Retry-After): a sync by hand honours that one too.
-    `tried_ms` is the moment of the last try; after a reboot the queue clock goes on from it.
+    `tried_ms` is the moment of the last try; after a reboot the queue clock goes on from it. `failures` in a row
+    lengthen the waits; `tries` counts those by hand as well, which do not.
     """
 
     state: HoldState = HoldState.OK
@@ -119,6 +126,7 @@ class Hold:
     asked_until_ms: int = 0
     problem: Problem | None = None
     tried_ms: int = 0
+    tries: int = 0
 
     def waits(self, now_ms: int, *, by_hand: bool = False) -> bool:
         """Whether nothing may be sent now. By hand means now: only the service's own wait still counts."""
@@ -140,6 +148,8 @@ def next_hold(
         wait_seconds = policy.probe_seconds
     else:
         wait_seconds = policy.delay_seconds(failures, unit_random)
+    if signal.wait_seconds_max is not None:
+        wait_seconds = min(wait_seconds, signal.wait_seconds_max)
     asked_until_ms = now_ms + round((signal.retry_after_seconds or 0.0) * 1000)
     return replace(
         hold,
@@ -150,6 +160,7 @@ def next_hold(
         asked_until_ms=asked_until_ms,
         problem=signal.problem,
         tried_ms=now_ms,
+        tries=hold.tries + 1,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 
@@ -17,13 +18,18 @@ from edgequeue.batching import Load, fill
 from edgequeue.courier import Answer, Couriers
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import EdgeQueueError, LeaseLost, MaybeSent, NotSent, TransportError
-from edgequeue.model import Batch, Problem
-from edgequeue.outcome import Death, Outcome, Settlement, settle, settle_failure, signal_of
+from edgequeue.learning import NOTHING
+from edgequeue.model import Batch, HttpRequest, HttpResponse, Problem
+from edgequeue.outcome import Death, Outcome, Settlement, failed, settle, signal_of
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
 from edgequeue.sender import Sender
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
+from edgequeue.weighing import PROBE_TRIES_MIN, Trip, weigh
 
 log = logging.getLogger("edgequeue")
+
+FAR_MS = 2**62
+"""Later than any time: all that is pending is due."""
 
 DAMAGED = Problem(
     code="damaged",
@@ -76,6 +82,9 @@ class Sending:
         self._listener = listener
         self._lease: Lease | None = None
         self._hold = Hold()
+        self._learned = NOTHING
+        self._confirm: frozenset[int] = frozenset()  # events to be sent on a fresh connection
+        self._renewed = False  # the credentials were refused and renewed, and nothing was accepted since
         self._paced_until_ms = 0
         self._unsettled: list[tuple[int, tuple[Batch, Settlement]]] = []
 
@@ -91,18 +100,18 @@ class Sending:
             return Turn(next_due_ms=self._hold.asked_until_ms if by_hand else self._hold.until_ms)
         if now_ms < self._paced_until_ms:
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
-        loads, buried = self._loads(now_ms, events_max)
+        loads, buried = self._loads(now_ms, events_max, by_hand)
         if not loads:
             next_due_ms = self._store.next_due_ms(self.destination.name)
             return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
+        if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
+            return self._held_back(offline, loads, now_ms, by_hand)
         credentials = self.destination.credentials.headers(self._sender, anew=by_hand)
         if isinstance(credentials, Denied):
             signal = Signal(credentials.state, credentials.problem, credentials.retry_after_seconds)
             return self._held_back(signal, loads, now_ms, by_hand)
         wanted = self.destination.credential_headers
         signed = {name: credentials[name] for name in wanted if name in credentials}
-        if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
-            return self._held_back(offline, loads, now_ms, by_hand)
         try:
             turn = self._send(loads, signed, by_hand)
         except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
@@ -120,12 +129,13 @@ class Sending:
         lease = self._store.acquire(self.destination.name, self.kind)
         if lease is None:
             return False
-        try:  # without these two the lease is worth nothing: give it back, and begin anew next time
-            rescued, hold = self._store.rescue(lease), self._store.hold(self.destination.name)
+        try:  # without these the lease is worth nothing: give it back, and begin anew next time
+            rescued, name = self._store.rescue(lease), self.destination.name
+            hold, learned = self._store.hold(name), self._store.learned(name)
         except BaseException:
             self._store.release(lease)
             raise
-        self._lease, self._hold = lease, hold
+        self._lease, self._hold, self._learned = lease, hold, learned
         if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
             self._say(hold)
         if rescued:
@@ -135,35 +145,47 @@ class Sending:
             )
         return True
 
-    def _loads(self, now_ms: int, events_max: int | None) -> tuple[list[Load], int]:
+    def _loads(self, now_ms: int, events_max: int | None, by_hand: bool) -> tuple[list[Load], int]:
         """What to send now, and how many damaged events were set aside.
 
-        A destination in trouble is asked with one request, a paused one with one event.
+        A destination in trouble is asked with one request; where it is paused, or batches fail again and again, with
+        one event. By hand means now: what waits by our own backoff is due.
         """
         assert self._lease is not None
         limits = self.destination.limits
+        limits = replace(limits, bytes_max=self._learned.room(limits.bytes_max, now_ms))
         loads_max = self.destination.requests_in_flight_max
         if self._hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
             loads_max = 1
         count = loads_max * limits.events_max
         if events_max is not None:
             count = min(count, events_max)
-        records = self._store.claim(self._lease, now_ms, count, loads_max * limits.bytes_max)
+        due_ms = FAR_MS if by_hand else now_ms
+        records = self._store.claim(self._lease, due_ms, count, loads_max * limits.bytes_max)
         damaged = [Death(one.sequence, one.priority, one.attempts, DAMAGED) for one in records if not one.intact]
         if damaged:
             self._store.bury(self._lease, damaged, now_ms)
             log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
         intact = [one for one in records if one.intact]
-        if self._hold.state is HoldState.PAUSED and intact:
+        if self._hold.state is not HoldState.OK:  # what is under suspicion tells nothing about the service
+            intact = [one for one in intact if one.sequence not in self._learned.suspects] or intact
+        if self._probing and intact:
             # Any of them, not always the oldest: it may be that very event that the service cannot do with.
             intact = [self._dice.choice(intact)]
         return fill(intact, limits, self.destination.item, loads_max), len(damaged)
+
+    @property
+    def _probing(self) -> bool:
+        """Whether the destination is asked with a single event."""
+        return self._hold.state is HoldState.PAUSED or (
+            self._hold.state is HoldState.BACKING_OFF and self._hold.tries >= PROBE_TRIES_MIN
+        )
 
     def _send(self, loads: Sequence[Load], credentials: Mapping[str, str], by_hand: bool) -> Turn:
         """Record, send, interpret, settle."""
         assert self._lease is not None
         batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
-        requests = [self.destination.encode(batch) for batch in batches]
+        requests = [self._encode(batch) for batch in batches]
         rows = [
             NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
             for batch, request in zip(batches, requests, strict=True)
@@ -171,22 +193,32 @@ class Sending:
         self._couriers.ready(len(requests))
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
         answers, interruption = self._couriers.send_all(requests, credentials)
-        settled, signals = self._judge(batches, answers)
+        outcomes = self._judge(batches, requests, answers)
         now_ms = self._store.now_ms()
+        settled = [
+            (batch, self._settle(batch, outcome, now_ms)) for batch, outcome in zip(batches, outcomes, strict=True)
+        ]
         self._pace(now_ms)
-        self._take(self._after(settled, signals, now_ms, by_hand))
+        self._take(self._after(outcomes, settled, credentials, now_ms, by_hand))
         self._unsettled = list(zip(numbers, settled, strict=True))
         self._write_down()
         if interruption is not None:
             raise interruption
         return _turn(settled, self._hold)
 
+    def _encode(self, batch: Batch) -> HttpRequest:
+        """The request; on a connection of its own where an event alone may be refused for good by the answer."""
+        request = self.destination.encode(batch)
+        first = batch.records[0]
+        doubted = len(batch) == 1 and (first.travel_max == 1 or first.sequence in self._confirm)
+        return replace(request, fresh=True) if doubted else request
+
     def _write_down(self) -> None:
         """Settle what was answered; where the disk refuses now, it is done first thing in the next turn."""
         if self._unsettled:
             assert self._lease is not None
             closings = [Closing(number, settlement) for number, (_, settlement) in self._unsettled]
-            self._store.settle(self._lease, closings, self._store.now_ms(), self._hold)
+            self._store.settle(self._lease, closings, self._store.now_ms(), self._hold, self._learned)
             self._log_deaths([settlement for _, (_, settlement) in self._unsettled])
             told, self._unsettled = [settled for _, settled in self._unsettled], []
             if self._listener is not None:
@@ -199,50 +231,85 @@ class Sending:
             log.info("%s: %s", self.destination.name, text, extra=extra)
 
     def _judge(
-        self, batches: Sequence[Batch], answers: Sequence[Answer]
-    ) -> tuple[list[tuple[Batch, Settlement]], list[Signal | None]]:
-        """What each answer means: the changes to make, and what it says about the destination."""
-        settled: list[tuple[Batch, Settlement]] = []
-        signals: list[Signal | None] = []
-        for batch, answer in zip(batches, answers, strict=True):
-            if isinstance(answer, TransportError):
-                settled.append((batch, settle_failure(batch, answer)))
-                signals.append(signal_of(answer))
-                continue
-            try:
-                outcome: Outcome = self.destination.interpret(batch, answer)
-            except Exception as error:  # a destination's own fault must cost no event, and not stop the worker
-                log.exception("%s: the answer could not be read", self.destination.name, extra={"action": "interpret"})
-                lost = MaybeSent(f"the answer could not be read: {type(error).__name__}", code="internal")
-                settled.append((batch, settle_failure(batch, lost)))
-                signals.append(signal_of(lost))
-                continue
-            settlement = settle(
+        self, batches: Sequence[Batch], requests: Sequence[HttpRequest], answers: Sequence[Answer]
+    ) -> tuple[Outcome, ...]:
+        """What the answers mean, each by itself and beside the others."""
+        trips = [
+            Trip(
                 batch,
-                outcome,
-                attempts_max=self.destination.attempts_max,
-                policy=self._policy,
-                now_ms=self._store.now_ms(),
-                unit_random=self._dice.random(),
+                self._read(batch, answer),
+                len(request.body),
+                stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
             )
-            settled.append((batch, settlement))
-            signals.append(outcome.signal)
-        return settled, signals
+            for batch, request, answer in zip(batches, requests, answers, strict=True)
+        ]
+        weighed = weigh(
+            trips,
+            self._learned,
+            probing=self._probing,
+            now_ms=self._store.now_ms(),
+            policy=self._policy,
+            unit_random=self._dice.random(),
+        )
+        self._learned, self._confirm = weighed.learned, weighed.confirm
+        return weighed.outcomes
+
+    def _read(self, batch: Batch, answer: Answer) -> Outcome:
+        """What one answer means."""
+        if isinstance(answer, TransportError):
+            return failed(answer)
+        try:
+            return self.destination.interpret(batch, answer)
+        except Exception as error:  # a destination's own fault must cost no event, and not stop the worker
+            log.exception("%s: the answer could not be read", self.destination.name, extra={"action": "interpret"})
+            return failed(MaybeSent(f"the answer could not be read: {type(error).__name__}", code="internal"))
+
+    def _settle(self, batch: Batch, outcome: Outcome, now_ms: int) -> Settlement:
+        return settle(
+            batch,
+            outcome,
+            attempts_max=self.destination.attempts_max,
+            policy=self._policy,
+            now_ms=now_ms,
+            unit_random=self._dice.random(),
+        )
 
     def _after(
-        self, settled: Sequence[tuple[Batch, Settlement]], signals: Sequence[Signal | None], now_ms: int, by_hand: bool
+        self,
+        outcomes: Sequence[Outcome],
+        settled: Sequence[tuple[Batch, Settlement]],
+        credentials: Mapping[str, str],
+        now_ms: int,
+        by_hand: bool,
     ) -> Hold:
         """The hold from now on."""
-        heard = [one for one in signals if one is not None]
+        heard = [one.signal for one in outcomes if one.signal is not None]
         if not heard:
             return self._hold  # we ended the exchanges ourselves: that says nothing about the destination
         signal = worst(heard) or WELL
-        if signal is WELL and not any(one.delivered or one.deaths or one.waits for _, one in settled):
+        if signal.renewable and self._renew(credentials):
+            return self._hold
+        self._renewed = self._renewed and WELL not in heard
+        moved = self._confirm or any(one.delivered or one.deaths or one.waits for _, one in settled)
+        if signal is WELL and not moved:
             # Nothing moved and nobody said why: without a wait this would become a busy loop against the service.
             problem = settled[0][1].verdict.problem or Problem("no_progress", "the answer settled no event")
             signal = Signal(HoldState.BACKING_OFF, problem)
         before = Hold() if WELL in heard else self._hold
         return next_hold(before, signal, now_ms, self._policy, self._dice.random(), by_hand=by_hand)
+
+    def _renew(self, credentials: Mapping[str, str]) -> bool:
+        """Whether to try at once with other credentials: once, until something is accepted again.
+
+        What was refused is given up in any case, so that the next probe of a pause asks for new ones.
+        """
+        others = self.destination.credentials.renew(credentials)
+        if self._renewed or self._hold.state is HoldState.PAUSED or not others:
+            return False
+        self._renewed = True
+        extra = {"action": "renew", "destination": self.destination.name}
+        log.info("%s: the credentials were refused; trying with new ones", self.destination.name, extra=extra)
+        return True
 
     def _unreachable(self) -> Signal | None:
         """During an outage the host is looked at first: a try that cannot succeed then writes no request."""

@@ -20,7 +20,7 @@ from edgequeue.model import (
     Problem,
     parse_event_id,
 )
-from edgequeue.outcome import Outcome, Verdict, settle, settle_failure
+from edgequeue.outcome import Outcome, Verdict, failed, settle
 from edgequeue.retry import Hold, RetryPolicy
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
 
@@ -94,17 +94,14 @@ def answer(
     hold: Hold | None = None,
 ) -> None:
     """Settle a request with what it came to."""
-    if isinstance(outcome, TransportError):
-        settlement = settle_failure(travelling.batch, outcome)
-    else:
-        settlement = settle(
-            travelling.batch,
-            outcome,
-            attempts_max=attempts_max,
-            policy=RetryPolicy(),
-            now_ms=store.now_ms(),
-            unit_random=unit_random,
-        )
+    settlement = settle(
+        travelling.batch,
+        failed(outcome) if isinstance(outcome, TransportError) else outcome,
+        attempts_max=attempts_max,
+        policy=RetryPolicy(),
+        now_ms=store.now_ms(),
+        unit_random=unit_random,
+    )
     store.settle(travelling.lease, [Closing(travelling.number, settlement)], store.now_ms(), hold)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from edgequeue.learning import Doubt
 from edgequeue.model import Batch, HttpResponse, Problem
 from edgequeue.outcome import Outcome, deferred, nobodys, paused, refused, shortened
 
@@ -103,6 +104,9 @@ EXEG: Mapping[str, tuple[Reading, str]] = {
 }
 """Edge's error codes: what each comes to, and the remedy for the operator ({name}, {datastream_id}, {code})."""
 
+RENEWABLE = frozenset(("http_401", "http_403", "EXEG-0500-401", "EXEG-0502-401", "EXEG-0503-401"))
+"""Codes of refusals that a new token may be all it takes for: it has ended, or its signature is not known."""
+
 _CODE = re.compile(r"EXEG-[0-9]{4}-[0-9]{3}")
 
 
@@ -172,13 +176,32 @@ def reading_of_status(status: int) -> Reading:
     return STATUS.get(status, DEFER if status >= 500 else PAUSE)
 
 
-def outcome_of(reading: Reading, response: HttpResponse, batch: Batch, problem: Problem) -> Outcome:
-    """The outcome for a whole request."""
+def outcome_of(
+    reading: Reading, response: HttpResponse, batch: Batch, problem: Problem, document: Mapping[str, Any] | None
+) -> Outcome:
+    """The outcome for a whole request; `document` is the answer's body, where it is a JSON object."""
     match reading:
         case Reading.PAUSE:
-            return paused(response, problem)
+            return paused(response, problem, renewable=problem.code in RENEWABLE)
         case Reading.REFUSE:
-            return refused(response, batch, problem)
+            return refused(response, batch, problem, definite=is_adobes(document))
         case Reading.SPLIT if len(batch) > 1:
             return refused(response, batch, problem)
-    return deferred(response, problem)
+        case Reading.SPLIT:
+            return deferred(response, problem, Doubt.FAILED)
+    return deferred(response, problem, doubt_of_status(response.status))
+
+
+def is_adobes(document: Mapping[str, Any] | None) -> bool:
+    """Whether a refusal is in the words of Adobe's services: a problem (RFC 7807) or a gateway's error code.
+
+    Anything on the way may answer 400 in plain text or with JSON of its own; Adobe's always have one of these keys.
+    """
+    return document is not None and any(key in document for key in ("type", "title", "report", "error_code"))
+
+
+def doubt_of_status(status: int) -> Doubt | None:
+    """Whether a failure may be the event's own. Asking for patience (429, 503 and the like) is about the service."""
+    if status < 500 or status == 503:
+        return None
+    return Doubt.FAILED if status == 500 else Doubt.STRANGE

@@ -134,21 +134,34 @@ class AdobeDccs(Destination):
         return before + payload[len(_WRAPPED) : -1] + after
 
     def encode(self, batch: Batch) -> HttpRequest:
-        """The batch as one request; DCCS takes no request id, its answer names the batch instead."""
+        """The batch as one request; DCCS takes no request id, its answer names the batch instead.
+
+        An event whose outcome could not be told apart from others' goes to the single endpoint: there it can.
+        """
+        if _single(batch):
+            return HttpRequest("POST", self.single_url, self.headers(), batch.items[0])
         return HttpRequest("POST", self.batch_url, self.headers(), _OPEN + b",".join(batch.items) + _CLOSE)
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What DCCS's answer means; never raises, and accepts nothing but 200 and 207."""
         wrapped = tuple(record.payload.startswith(_WRAPPED) for record in batch.records)
-        return answers.interpret(batch, response, wrapped, self.name)
+        return answers.interpret(batch, response, wrapped, self.name, single=_single(batch))
+
+    @cached_property
+    def single_url(self) -> str:
+        """The inlet URL, which takes one message."""
+        return self._url("")
 
     @cached_property
     def batch_url(self) -> str:
         """The inlet URL with `/collection/` replaced by `/collection/batch/`, as Adobe's own client does it."""
+        return self._url("batch/")
+
+    def _url(self, between: str) -> str:
         parts = urlsplit(self.endpoint)
         found = _INLET_PATH.fullmatch(parts.path)
         assert found  # checked when the destination was made
-        return parts._replace(path=f"{found['before']}/batch/{found['inlet']}").geturl()
+        return parts._replace(path=f"{found['before']}/{between}{found['inlet']}").geturl()
 
     @cached_property
     def _envelope(self) -> tuple[bytes, bytes]:
@@ -183,6 +196,10 @@ class AdobeDccs(Destination):
                 field="xdm",
                 remedy="Set what is missing, or enqueue a full message with header and body.",
             )
+
+
+def _single(batch: Batch) -> bool:
+    return len(batch) == 1 and batch.records[0].travel_max == 0
 
 
 def _message_with(event: dict[str, Any], entity: Entity, fields: dict[str, Any]) -> dict[str, Any]:

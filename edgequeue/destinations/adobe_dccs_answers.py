@@ -16,7 +16,7 @@ from typing import Any
 from edgequeue.destinations import adobe_answers as answers
 from edgequeue.destinations.adobe_dccs_places import Entry, entry_of, placed, receipt_template
 from edgequeue.model import Batch, Disposition, HttpResponse, Problem
-from edgequeue.outcome import Outcome, Verdict, nobodys, paused, retry_after_seconds, shortened
+from edgequeue.outcome import Outcome, Verdict, accepted, nobodys, paused, retry_after_seconds, shortened
 from edgequeue.retry import WELL, HoldState, Signal
 
 _REFUSALS = frozenset((400, 404, 409, 413, 422))
@@ -48,12 +48,17 @@ _REMEDIES = {
 }
 
 
-def interpret(batch: Batch, response: HttpResponse, wrapped: Sequence[bool], name: str) -> Outcome:
-    """What an answer means for each event; `wrapped` tells which of them stand in our own envelope."""
+def interpret(batch: Batch, response: HttpResponse, wrapped: Sequence[bool], name: str, *, single: bool) -> Outcome:
+    """What an answer means for each event; `wrapped` tells which of them stand in our own envelope.
+
+    `single`: it answers one message on the single endpoint, where a 200 with its xactionId is the acceptance.
+    """
     strange = answers.foreign(response)
     if strange:
         return strange
     document = answers.json_object(response.body)
+    if single and response.status == 200 and document and "responses" not in document:
+        return _of_one(response, document)
     if response.status in (200, 207):
         responses = document.get("responses") if document else None
         if document is None or not isinstance(responses, list):
@@ -68,7 +73,18 @@ def interpret(batch: Batch, response: HttpResponse, wrapped: Sequence[bool], nam
     setting = _setting_at_fault(_reason(document) or text) if response.status in (400, 422) else None
     if setting and all(wrapped):
         return paused(response, _blamed(problem, setting, name))
-    return answers.outcome_of(answers.reading_of_status(response.status), response, batch, problem)
+    return answers.outcome_of(answers.reading_of_status(response.status), response, batch, problem, document)
+
+
+def _of_one(response: HttpResponse, document: Mapping[str, Any]) -> Outcome:
+    receipt = shortened(answers.text_of(document.get("xactionId")))
+    if not receipt or "inletId" not in document:
+        return answers.without_its_body(response)
+    return accepted(response, service=_ids(document), receipt=receipt)
+
+
+def _ids(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _bounded(document[key]) for key in ("inletId", "batchId", "receivedTimeMs") if key in document}
 
 
 def _by_message(
@@ -89,8 +105,9 @@ def _by_message(
         exceptions=exceptions,
         signal=_signal(verdicts, response),
         singly=any(verdict.disposition is Disposition.UNKNOWN for verdict in verdicts),
-        service={key: _bounded(document[key]) for key in ("inletId", "batchId", "receivedTimeMs") if key in document},
+        service=_ids(document),
         http_status=response.status,
+        told=True,
     )
 
 
@@ -105,7 +122,7 @@ def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect:
         return _unknown(response, "the answer for this event cannot be read")
     problem = _problem(status, entry.text, name, refusals=_REFUSALS)
     if status not in _REFUSALS:
-        return Verdict(Disposition.DEFER, problem, entry.receipt)
+        return Verdict(Disposition.DEFER, problem, entry.receipt, answers.doubt_of_status(status))
     setting = _setting_at_fault(entry.text) if suspect else None
     if setting:
         return Verdict(Disposition.DEFER, _blamed(problem, setting, name), entry.receipt)
@@ -134,7 +151,7 @@ def _signal(verdicts: Sequence[Verdict], response: HttpResponse) -> Signal:
     waiting = [verdict.problem for verdict in verdicts if verdict.disposition is Disposition.DEFER and verdict.problem]
     for problem in waiting:
         if answers.reading_of_status(problem.status or 0) not in (answers.DEFER, answers.WAIT):
-            return Signal(HoldState.PAUSED, problem)
+            return Signal(HoldState.PAUSED, problem, renewable=problem.code in answers.RENEWABLE)
     asked = any(answers.reading_of_status(problem.status or 0) is answers.WAIT for problem in waiting)
     if not asked and any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts):
         return WELL

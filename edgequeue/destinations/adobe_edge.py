@@ -136,7 +136,7 @@ class AdobeEdge(Destination):
             return strange
         document = answers.json_object(response.body)
         if response.status < 300:
-            return self._success(response, document)
+            return self._success(batch, response, document)
         code = answers.edge_code(document)
         reading, remedy = self._reading(response.status, code)
         problem = Problem(
@@ -145,9 +145,10 @@ class AdobeEdge(Destination):
             remedy=remedy.format(name=self.name, datastream_id=self.datastream_id, code=code),
             status=response.status,
         )
-        return replace(answers.outcome_of(reading, response, batch, problem), service=answers.ids_of(document))
+        outcome = answers.outcome_of(reading, response, batch, problem, document)
+        return replace(outcome, service=answers.ids_of(document))
 
-    def _success(self, response: HttpResponse, document: dict[str, Any] | None) -> Outcome:
+    def _success(self, batch: Batch, response: HttpResponse, document: dict[str, Any] | None) -> Outcome:
         if response.status == 204:
             if not self.silent:
                 return nobodys(response, "an empty success that was not asked for (silent is off)")
@@ -161,8 +162,9 @@ class AdobeEdge(Destination):
         problem = None
         if response.status == 207:
             problem = _partial(document, response, service)
-        # The id is not compared with ours: an Edge that did not echo it would make us send everything for ever.
-        return accepted(response, service=service, receipt=request_id, problem=problem)
+        # The server appends a suffix to our id. What an answer with another id means is weighed beside the others.
+        echoed = request_id.lower().startswith(batch.request_id.lower())
+        return replace(accepted(response, service=service, receipt=request_id, problem=problem), echoed=echoed)
 
     def _reading(self, status: int, code: str | None) -> tuple[answers.Reading, str]:
         """The code decides, but never turns a server's fault or a plea to wait into a refusal of the events."""

@@ -17,7 +17,7 @@ from edgequeue.clock import Boot, moment, wall_time
 from edgequeue.model import Disposition, Priority, Status, format_event_id, parse_event_id
 from edgequeue.retry import Hold
 from edgequeue.store.base import EventFilter
-from edgequeue.store.delivery import decode_hold
+from edgequeue.store.encoding import decode_hold
 from edgequeue.store.packing import unpack
 from edgequeue.store.sqlite import Database
 from edgequeue.store.tables import attempts, boots, destinations, endings, events, pending, requests

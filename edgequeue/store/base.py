@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from edgequeue.learning import Learned
 from edgequeue.model import Claimed, Draft, Priority, Status
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold
@@ -111,8 +112,15 @@ class Store(Protocol):
     def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
         """Put requests on record in one commit; returns their numbers."""
 
-    def settle(self, lease: Lease, closings: Sequence[Closing], now_ms: int, hold: Hold | None = None) -> None:
-        """Write what requests came to, in one commit, with the destination's new hold where it changed.
+    def settle(
+        self,
+        lease: Lease,
+        closings: Sequence[Closing],
+        now_ms: int,
+        hold: Hold | None = None,
+        learned: Learned | None = None,
+    ) -> None:
+        """Write what requests came to, in one commit, with the destination's new hold and what was learned.
 
         A lease that was lost still applies what was accepted, and nothing else.
         """
@@ -122,6 +130,9 @@ class Store(Protocol):
 
     def hold(self, name: str) -> Hold:
         """What holds a destination back."""
+
+    def learned(self, name: str) -> Learned:
+        """What was learned about a destination."""
 
     def set_hold(self, name: str, hold: Hold) -> None:
         """Write what holds a destination back, apart from any request."""

@@ -16,9 +16,9 @@ import orjson
 from edgequeue.clock import QueueClock, moment
 from edgequeue.errors import ConfigError
 from edgequeue.model import ENDED
-from edgequeue.retry import Hold
 from edgequeue.store.base import DestinationRow
-from edgequeue.store.delivery import decode_hold, open_sequences
+from edgequeue.store.delivery import open_sequences
+from edgequeue.store.encoding import decode_hold
 from edgequeue.store.lease import is_held, lease_path
 from edgequeue.store.packing import runs
 from edgequeue.store.sqlite import Database
@@ -80,11 +80,11 @@ class Books:
         with self._database.write() as connection:
             connection.execute(f"UPDATE destinations SET {column} = ? WHERE id = ?", (value, destination))
 
-    def hold(self, destination: int) -> Hold:
-        """What holds a destination back."""
+    def get(self, destination: int, column: str) -> str | None:
+        """Read one column of a destination's row."""
         with self._database.read() as connection:
-            row = connection.execute("SELECT hold FROM destinations WHERE id = ?", (destination,)).fetchone()
-        return decode_hold(row[0])
+            row = connection.execute(f"SELECT {column} FROM destinations WHERE id = ?", (destination,)).fetchone()
+        return row[0]  # type: ignore[no-any-return]
 
     def ask_to_send(self, destination: int) -> None:
         """A request to the lease's holder, who looks when the database has changed."""

@@ -14,10 +14,12 @@ from zlib import crc32
 import orjson
 
 from edgequeue.errors import LeaseLost, StoreError
+from edgequeue.learning import Learned
 from edgequeue.model import Claimed, Codec, Problem
 from edgequeue.outcome import Death, Settlement
-from edgequeue.retry import Hold, HoldState
+from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, Lease, NewRequest
+from edgequeue.store.encoding import encode_hold, encode_learned, encode_problem
 from edgequeue.store.lease import FileLock, lease_path
 from edgequeue.store.packing import pack, unpack
 from edgequeue.store.sqlite import Database
@@ -137,7 +139,9 @@ class Delivery:
                 numbers.append(int(connection.execute(_RECORD, row + ends).lastrowid or 0))
         return numbers
 
-    def settle(self, lease: Lease, closings: Sequence[Closing], now_ms: int, hold: Hold | None) -> None:
+    def settle(
+        self, lease: Lease, closings: Sequence[Closing], now_ms: int, hold: Hold | None, learned: Learned | None
+    ) -> None:
         """Apply settlements in one commit."""
         with self._database.write() as connection:
             fence = connection.execute("SELECT fence FROM destinations WHERE id = ?", (lease.destination,)).fetchone()
@@ -148,9 +152,9 @@ class Delivery:
             for number, settlement in closings:
                 _apply(connection, lease, number, settlement, now_ms)
             if hold is not None:
-                connection.execute(
-                    "UPDATE destinations SET hold = ? WHERE id = ?", (encode_hold(hold), lease.destination)
-                )
+                _keep(connection, lease.destination, "hold", encode_hold(hold))
+            if learned is not None:
+                _keep(connection, lease.destination, "learned", encode_learned(learned))
 
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
         """Set records aside that were never sent."""
@@ -164,6 +168,12 @@ def open_sequences(connection: sqlite3.Connection, destination: int) -> set[int]
     for (data,) in connection.execute(_OPEN_SEQUENCES, (destination,)).fetchall():
         found.update(unpack(data))
     return found
+
+
+def _keep(connection: sqlite3.Connection, destination: int, column: str, value: str | None) -> None:
+    """Write one column of the destination's row where it changes."""
+    update = f"UPDATE destinations SET {column} = ? WHERE id = ? AND {column} IS NOT ?"
+    connection.execute(update, (value, destination, value))
 
 
 def _apply(connection: sqlite3.Connection, lease: Lease, number: int, settlement: Settlement, now_ms: int) -> None:
@@ -260,27 +270,3 @@ def _note(connection: sqlite3.Connection, number: int, settlement: Settlement) -
         rows.append((number, sequence, position, verdict.disposition.value, verdict.receipt, *error))
     if rows:
         connection.executemany(_NOTE, rows)
-
-
-def encode_problem(problem: Problem | None) -> str | None:
-    """A problem as it is kept with a request."""
-    if problem is None:
-        return None
-    return orjson.dumps({"code": problem.code, "text": problem.text, "status": problem.status}).decode()
-
-
-def encode_hold(hold: Hold) -> str | None:
-    """A hold as it is kept with its destination; nothing for a destination that is well."""
-    if hold.state is HoldState.OK:
-        return None
-    return orjson.dumps(hold).decode()
-
-
-def decode_hold(text: str | None) -> Hold:
-    """The hold of a destination."""
-    if text is None:
-        return Hold()
-    found = orjson.loads(text)
-    problem = found.pop("problem", None)
-    state = HoldState(found.pop("state"))
-    return Hold(state=state, problem=Problem(**problem) if problem else None, **found)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from edgequeue.clock import Clock, SystemClock, queue_time, wall_time
 from edgequeue.errors import ConfigError, StoreError
+from edgequeue.learning import Learned
 from edgequeue.model import Claimed, Draft, Priority
 from edgequeue.outcome import Death
 from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, DestinationRow, EventFilter, Lease, NewRequest
 from edgequeue.store.books import Books
-from edgequeue.store.delivery import Delivery, encode_hold
+from edgequeue.store.delivery import Delivery
+from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
 from edgequeue.store.intake import Intake
 from edgequeue.store.schema import REVISION, create_file, ensure_schema
 from edgequeue.store.sqlite import PAGE_BYTES, Database
@@ -103,14 +105,24 @@ class SqliteStore:
     def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
         return self._delivery.record(lease, requests, now_ms)
 
-    def settle(self, lease: Lease, closings: Sequence[Closing], now_ms: int, hold: Hold | None = None) -> None:
-        self._delivery.settle(lease, closings, now_ms, hold)
+    def settle(
+        self,
+        lease: Lease,
+        closings: Sequence[Closing],
+        now_ms: int,
+        hold: Hold | None = None,
+        learned: Learned | None = None,
+    ) -> None:
+        self._delivery.settle(lease, closings, now_ms, hold, learned)
 
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
         self._delivery.bury(lease, deaths, now_ms)
 
     def hold(self, name: str) -> Hold:
-        return self._books.hold(self._number(name))
+        return decode_hold(self._books.get(self._number(name), "hold"))
+
+    def learned(self, name: str) -> Learned:
+        return decode_learned(self._books.get(self._number(name), "learned"))
 
     def set_hold(self, name: str, hold: Hold) -> None:
         self._books.set(self._number(name), "hold", encode_hold(hold))

@@ -19,7 +19,7 @@ from edgequeue.store.trouble import translate
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a test holds it to alembic's own head."""
 
 UPGRADE_PATIENCE_MS = 30_000

@@ -53,6 +53,7 @@ destinations = Table(
     Column("evicted", Key, nullable=False, server_default=Zero),
     Column("erased", Key, nullable=False, server_default=Zero),
     Column("lost", Key, nullable=False, server_default=Zero),
+    Column("learned", Text),  # JSON of learning.Learned; NULL while nothing was
 )
 
 events = Table(

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgequeue.clock import Boot, Clock, QueueClock, next_boot
 from edgequeue.model import format_event_id
-from edgequeue.store.delivery import decode_hold
+from edgequeue.store.encoding import decode_hold
 from edgequeue.store.packing import runs, unpack
 from edgequeue.store.sqlite import Database
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from edgequeue.errors import ConfigError
 from edgequeue.model import HttpRequest, HttpResponse
@@ -35,4 +36,7 @@ def accept(request: HttpRequest) -> HttpResponse:
     if "messages" in document:
         receipts = [{"xactionId": f"test:{position}"} for position in range(len(document["messages"]))]
         return response(200, {"inletId": "test", "batchId": "test", "responses": receipts})
-    return response(200, {"requestId": "test", "handle": []})
+    if "events" not in document:  # one message on the single endpoint
+        return response(200, {"inletId": "test", "xactionId": "test", "receivedTimeMs": 0})
+    request_id = parse_qs(urlsplit(request.url).query).get("requestId", ["test"])[0]
+    return response(200, {"requestId": f"{request_id}-0123456789abcdef", "handle": []})

@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from edgequeue.clock import Clock, QueueClock, moment, next_boot
 from edgequeue.errors import ConfigError, LeaseLost, QueueClosed
+from edgequeue.learning import Learned
 from edgequeue.model import EVENT_ID_LENGTH, Claimed, Draft, Priority, Status, format_event_id
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold, HoldState
@@ -169,7 +170,14 @@ class Delivering:
         return numbers
 
     @alone
-    def settle(self, lease: Lease, closings: Sequence[Closing], now_ms: int, hold: Hold | None = None) -> None:
+    def settle(
+        self,
+        lease: Lease,
+        closings: Sequence[Closing],
+        now_ms: int,
+        hold: Hold | None = None,
+        learned: Learned | None = None,
+    ) -> None:
         place = self._place(lease.name)
         self._changes += 1
         for number, settlement in closings:
@@ -179,6 +187,8 @@ class Delivering:
                 self._apply_late(place, number, settlement, now_ms)
         if hold is not None and place.fence == lease.fence:
             place.hold = _kept(hold)
+        if learned is not None and place.fence == lease.fence:
+            place.learned = learned
 
     def _apply(self, place: Place, number: int, settlement: Settlement, now_ms: int) -> None:
         if settlement.unsent:
@@ -238,6 +248,10 @@ class Delivering:
     @alone
     def hold(self, name: str) -> Hold:
         return self._place(name).hold
+
+    @alone
+    def learned(self, name: str) -> Learned:
+        return self._place(name).learned
 
     @alone
     def set_hold(self, name: str, hold: Hold) -> None:

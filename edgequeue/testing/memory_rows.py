@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from edgequeue.clock import Boot, moment, wall_time
+from edgequeue.learning import NOTHING, Learned
 from edgequeue.model import ENDED, Disposition, Priority, Problem, RequestOutcome, Status
 from edgequeue.outcome import Settlement, Verdict
 from edgequeue.retry import Hold
@@ -99,6 +100,7 @@ class Place:
     type: str
     fence: int = 0
     hold: Hold = field(default_factory=Hold)
+    learned: Learned = NOTHING
     wake: int = 0
     last_accepted_ms: int | None = None
     ended: Counter[Status] = field(default_factory=Counter)

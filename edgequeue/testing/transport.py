@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from dataclasses import replace
 from enum import Enum
 
 from edgequeue.destinations.base import Destination
@@ -31,9 +32,9 @@ class ScriptedTransport:
     """Gives the answers of a script, in order, then `then` to whatever else is sent; without it the network is gone.
 
     An answer is an HttpResponse, a NotSent or MaybeSent to raise, a function of the request (which may raise one of
-    them), or `SILENCE`. `requests` and `credentials` keep what was sent, also where no answer came. It is a transport,
-    and it is what a queue wants as `transport`: a function that makes one, which follows the same script. Safe from
-    any thread.
+    them), or `SILENCE`. An answer came on a new connection unless it says `reused`; a `fresh` request's always did.
+    `requests` and `credentials` keep what was sent, also where no answer came. It is a transport, and it is what a
+    queue wants as `transport`: a function that makes one, which follows the same script. Safe from any thread.
     """
 
     def __init__(self, answers: Iterable[Answer] = (), *, then: Answer = OFFLINE) -> None:
@@ -72,9 +73,9 @@ class ScriptedTransport:
         if isinstance(answer, TransportError):
             raise _anew(answer)
         if isinstance(answer, HttpResponse):
-            return answer
+            return _on_its_connection(answer, request)
         assert not isinstance(answer, _Silence)
-        return answer(request)
+        return _on_its_connection(answer(request), request)
 
     def reach(self, url: str) -> None:
         """Whether the service is there: the script's next answer is used up, and raised, if it is a NotSent."""
@@ -106,3 +107,8 @@ class ScriptedTransport:
 def _anew(error: TransportError) -> TransportError:
     """The same error, not raised before: threads must not share a traceback."""
     return type(error)(str(error), code=error.code)
+
+
+def _on_its_connection(answer: HttpResponse, request: HttpRequest) -> HttpResponse:
+    """The answer as the request can have got it: a fresh one has a new connection, whatever the script says."""
+    return replace(answer, reused=False) if request.fresh and answer.reused else answer

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from edgequeue.errors import LeaseLost, NotSent
 from edgequeue.model import TRANSITIONS, Batch, Claimed, Disposition, Priority, Problem, Status
-from edgequeue.outcome import Death, Outcome, Settlement, Verdict, settle, settle_failure
+from edgequeue.outcome import Death, Outcome, Settlement, Verdict, failed, settle
 from edgequeue.retry import Hold, HoldState, RetryPolicy
 from edgequeue.store.base import Closing, EventFilter, NewRequest, Store
 from edgequeue.store.facade import SqliteStore
@@ -181,7 +181,11 @@ class TwoStores(RuleBasedStateMachine):
     @rule(data=st.data())
     def offline(self, data: st.DataObject) -> None:
         chosen = data.draw(st.sampled_from(self.open))
-        self._close(chosen, settle_failure(chosen.batch, NotSent("no route", code="connect")), None)
+        outcome = failed(NotSent("no route", code="connect"))
+        settlement = settle(
+            chosen.batch, outcome, attempts_max=3, policy=POLICY, now_ms=self.disk.now_ms(), unit_random=0.0
+        )
+        self._close(chosen, settlement, None)
 
     def _close(self, chosen: Open, settlement: Settlement, hold: Hold | None) -> None:
         self.open.remove(chosen)

@@ -13,6 +13,7 @@ from edgequeue.auth import Bearer, Secret
 from edgequeue.destinations.adobe_answers import EXEG, PAUSE, REFUSE, SPLIT, WAIT
 from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import ConfigError, InvalidEvent
+from edgequeue.learning import Doubt
 from edgequeue.model import ID_PLACEHOLDER, Batch, Claimed, Disposition, HttpResponse
 from edgequeue.outcome import Outcome
 from edgequeue.retry import HoldState
@@ -348,11 +349,23 @@ def test_a_fault_of_the_configuration_pauses_and_names_the_key(code: str, words:
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
-def test_an_unexplained_refusal_bisects_and_kills_only_what_stands_alone(status: int) -> None:
-    """Edge judges a request as a whole, so a refusal of several says nothing about any one of them."""
-    together, alone = answered(status, b"Bad Request", count=8), answered(status, b"Bad Request")
+@pytest.mark.parametrize("body", [b"Bad Request", b"", b'{"message":"no Route matched"}', b"[]"])
+def test_an_unexplained_refusal_bisects_and_puts_what_stands_alone_under_suspicion(status: int, body: bytes) -> None:
+    """Anything on the way may have said it: no event dies of that without a witness (test_weighing.py)."""
+    together, alone = answered(status, body, count=8), answered(status, body)
     assert (together.split, together.verdict.disposition) == (True, Disposition.DEFER)
-    assert alone.verdict.disposition is Disposition.REJECT
+    assert (alone.verdict.disposition, alone.verdict.doubt) == (Disposition.DEFER, Doubt.REFUSED)
+    assert alone.verdict.problem is not None
+    assert (alone.verdict.problem.code, alone.verdict.problem.status) == (f"http_{status}", status)
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+def test_a_refusal_in_adobes_own_words_bisects_and_kills_what_stands_alone(status: int) -> None:
+    """Edge judges a request as a whole, so a refusal of several says nothing about any one of them."""
+    body = json.dumps({"title": "Bad Request", "status": status}).encode()
+    together, alone = answered(status, body, count=8), answered(status, body)
+    assert (together.split, together.verdict.disposition) == (True, Disposition.DEFER)
+    assert (alone.verdict.disposition, alone.verdict.doubt) == (Disposition.REJECT, None)
     assert alone.verdict.problem is not None
     assert (alone.verdict.problem.code, alone.verdict.problem.text) == (f"http_{status}", "Bad Request")
     assert alone.verdict.problem.status == status

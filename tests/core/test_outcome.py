@@ -27,12 +27,12 @@ from edgequeue.outcome import (
     Verdict,
     accepted,
     deferred,
+    failed,
     nobodys,
     paused,
     refused,
     retry_after_seconds,
     settle,
-    settle_failure,
     shortened,
     signal_of,
 )
@@ -186,11 +186,11 @@ def test_a_retry_waits_by_its_own_attempts(dice: float) -> None:
 
 
 def test_what_cannot_be_told_apart_travels_singly() -> None:
-    """Bound to one, once; who is bound already is not written again."""
-    records = (Claimed(1, 1, 0, None, b"{}", True), Claimed(2, 1, 0, 1, b"{}", True))
+    """On the single endpoint, where there is one (travel_max 0); who is bound already is not written again."""
+    records = (Claimed(1, 1, 0, None, b"{}", True), Claimed(2, 1, 0, 0, b"{}", True))
     outcome = Outcome(Verdict(Disposition.UNKNOWN), singly=True)
     waits = settled(Batch("request", records, (b"{}", b"{}")), outcome).waits
-    assert [(wait.sequence, wait.travel_max, wait.attempts) for wait in waits] == [(1, 1, 0)]
+    assert [(wait.sequence, wait.travel_max, wait.attempts) for wait in waits] == [(1, 0, 0)]
 
 
 def test_a_deferral_writes_nothing_for_its_events() -> None:
@@ -206,7 +206,7 @@ def test_a_deferral_writes_nothing_for_its_events() -> None:
 @pytest.mark.parametrize(("error", "unsent"), [(NotSent("no", code="dns"), True), (MaybeSent("no", code="cut"), False)])
 def test_a_request_without_an_answer_costs_no_event_anything(error: TransportError, unsent: bool) -> None:
     """Unknown where it may have arrived, no trace where it cannot have; nobody waits, nobody dies."""
-    settlement = settle_failure(of_size(4), error)
+    settlement = settled(of_size(4), failed(error))
     assert (settlement.outcome, settlement.unsent) == (RequestOutcome.UNKNOWN, unsent)
     assert (settlement.delivered, settlement.waits, settlement.deaths, settlement.deferred) == ((), (), (), 4)
     assert settlement.verdict.problem is not None
@@ -216,10 +216,10 @@ def test_a_request_without_an_answer_costs_no_event_anything(error: TransportErr
 @pytest.mark.parametrize("code", ["write_timeout", "deadline"])
 def test_what_was_too_slow_for_the_link_travels_in_halves(code: str) -> None:
     """A batch that the time did not suffice for may pass in parts: a bound, and no attempt."""
-    settlement = settle_failure(of_size(5), MaybeSent("too slow", code=code))
+    settlement = settled(of_size(5), failed(MaybeSent("too slow", code=code)))
     assert {(wait.travel_max, wait.attempts, wait.not_before_ms) for wait in settlement.waits} == {(4, 0, 0)}
     assert len(settlement.waits) == 5
-    assert settle_failure(of_size(1), MaybeSent("too slow", code=code)).waits == ()
+    assert settled(of_size(1), failed(MaybeSent("too slow", code=code))).waits == ()
 
 
 @pytest.mark.parametrize("code", ["aborted", "interrupted"])

@@ -277,7 +277,7 @@ def test_the_background_worker_delivers_and_tells(service: Emulator, open_queue:
     queue.start()
     first = queue.enqueue(event())
     assert done.acquire(timeout=30)
-    service.add_fault(Fault("status", status=400))
+    service.add_fault(Fault("status", status=400, times=2))  # on the kept connection, and confirmed on a fresh one
     second = queue.enqueue(event())
     assert done.acquire(timeout=30)
     assert [(record.event_id, record.status) for record in told] == [(first, "delivered"), (second, "dead")]

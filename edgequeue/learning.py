@@ -1,0 +1,140 @@
+"""What is learned about a destination from its answers, and outlives them: suspect events, a size that gets through.
+
+Pure. Only a definite refusal of an event by the real service kills it. Some answers are not definite: a 500, a refusal
+without the service's own words, an answer that cannot be the service's. They cast a `Doubt` on the events that they
+answer, and a doubt becomes a conviction only with a witness: the same answer to that event alone, again and again,
+while others are accepted in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+SUSPECTS_MAX = 200
+"""Events that are watched at once for a destination (about 15 KB in its row); more have to wait for their turn."""
+
+FAILURES_CONFIRMED_MIN = 4
+"""A 500 counts as a refusal when it has come five times to that event alone (design.md, promise 4): once, and so many
+times while the others fared well."""
+
+REFUSALS_CONFIRMED_MIN = 1
+"""A refusal without the service's own words counts when it comes again while the others fare well."""
+
+ALONE_STRIKES_MIN = 2
+"""From so many strikes on, a suspect travels alone: it must not hold up those that came later."""
+
+BALANCE_MAX = 20
+"""Where counting acceptances against failures stops: more would tell no more, and cost a write each time."""
+
+SIZE_BYTES_MIN = 10_000
+"""No size below this is learned: an event of 10 KB is what the services recommend at most."""
+
+TOO_LARGE_MS, TOO_SLOW_MS = 24 * 3_600_000, 3_600_000
+"""How long a learned size holds: a service's limit for a day, a slow link's for an hour."""
+
+
+class Doubt(StrEnum):
+    """Why an answer may be about the event itself and not about the service."""
+
+    REFUSED = "refused"  # a refusal that is not in the service's own words
+    FAILED = "failed"  # a 500: the service fell over, perhaps over this event
+    STRANGE = "strange"  # no answer, or not the service's own: never kills, but sets the event aside
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An event that was answered alone with a doubt, `strikes` times.
+
+    `balance`: acceptances less failures of others since the last time, `seen`: there was an acceptance among them.
+    `confirmed`: so many strikes in a row came while the others fared well.
+    """
+
+    doubt: Doubt
+    strikes: int = 0
+    confirmed: int = 0
+    balance: int = 0
+    seen: bool = False
+
+    def struck(self) -> Suspect:
+        """After one more. It counts against the event if the others fared well, or nothing else was sent meanwhile."""
+        well = self.balance > 0 or (self.balance == 0 and (self.seen or self.confirmed > 0))
+        return Suspect(self.doubt, self.strikes + 1, self.confirmed + 1 if well else 0)
+
+    def beside(self, accepted: int, failed: int) -> Suspect:
+        """After so many requests of others were accepted, and so many failed."""
+        balance = max(-BALANCE_MAX, min(BALANCE_MAX, self.balance + accepted - failed))
+        seen = self.seen or accepted > 0
+        if (balance, seen) == (self.balance, self.seen):
+            return self
+        return replace(self, balance=balance, seen=seen)
+
+    @property
+    def convicted(self) -> bool:
+        """Whether the answers, with their witness, count as the service's refusal of this event."""
+        if self.doubt is Doubt.FAILED:
+            return self.confirmed >= FAILURES_CONFIRMED_MIN
+        return self.doubt is Doubt.REFUSED and self.confirmed >= REFUSALS_CONFIRMED_MIN
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is known of a destination beside its configuration; kept in the database.
+
+    `suspects` by sequence, oldest first. `probed`: while batches failed, a single event was accepted, so the next
+    failure is the batch's own. `bytes_max`: the largest request to make until `bytes_until_ms` (queue time).
+    `passed_bytes`: the largest request that was accepted, since one of its size was refused; not kept in the database.
+    `echoes`: whether the service names our request id in its answers; None while that is not known.
+    """
+
+    suspects: Mapping[int, Suspect] = field(default_factory=dict)
+    probed: bool = False
+    bytes_max: int | None = None
+    bytes_until_ms: int = 0
+    passed_bytes: int = 0
+    echoes: bool | None = None
+
+    def struck(self, sequence: int, doubt: Doubt) -> Suspect:
+        """The suspect after one more such answer to it alone; another kind of answer begins anew."""
+        known = self.suspects.get(sequence)
+        return (known if known is not None and known.doubt is doubt else Suspect(doubt)).struck()
+
+    def with_suspects(self, found: Mapping[int, Suspect]) -> Learned:
+        """These suspects beside or in place of those known; beyond `SUSPECTS_MAX` new ones are not watched yet."""
+        if not found:
+            return self
+        suspects = dict(self.suspects)
+        for sequence, suspect in found.items():
+            if sequence in suspects or len(suspects) < SUSPECTS_MAX:
+                suspects[sequence] = suspect
+        return replace(self, suspects=suspects)
+
+    def without(self, ended: Collection[int]) -> Learned:
+        """After these events have ended."""
+        if not any(sequence in self.suspects for sequence in ended):
+            return self
+        return replace(self, suspects={key: one for key, one in self.suspects.items() if key not in ended})
+
+    def beside(self, accepted: int, failed: Collection[int]) -> Learned:
+        """After so many requests were accepted; `failed`: an event of each that may show the service failing."""
+        suspects = {key: one.beside(accepted, len(failed) - (key in failed)) for key, one in self.suspects.items()}
+        if all(suspects[key] is one for key, one in self.suspects.items()):
+            return self
+        return replace(self, suspects=suspects)
+
+    def smaller(self, sent_bytes: int, now_ms: int, for_ms: int) -> Learned:
+        """After a request of `sent_bytes` was too large: half of it is safe, so far as is known."""
+        bytes_max = max(sent_bytes // 2, SIZE_BYTES_MIN)
+        if self.bytes_max is not None and now_ms < self.bytes_until_ms:
+            bytes_max = min(bytes_max, self.bytes_max)
+        return replace(self, bytes_max=bytes_max, bytes_until_ms=now_ms + for_ms)
+
+    def room(self, bytes_max: int, now_ms: int) -> int:
+        """The bytes that a request may have, of `bytes_max` by its destination's limits."""
+        if self.bytes_max is None or now_ms >= self.bytes_until_ms:
+            return bytes_max
+        return min(bytes_max, self.bytes_max)
+
+
+NOTHING = Learned()

@@ -1,0 +1,246 @@
+"""What the answers of one turn mean beside each other: whether it was the event, the batch or the service.
+
+Pure. A single answer is read by its destination (`interpret`). Here the answers that came back together, and what was
+learned before, decide what one answer cannot: a failure beside an acceptance is the batch's own and splits it, an event
+that fails wherever it goes is set aside, and a suspect is convicted only before a witness (`learning.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edgequeue.learning import (
+    ALONE_STRIKES_MIN,
+    TOO_LARGE_MS,
+    TOO_SLOW_MS,
+    Doubt,
+    Learned,
+    Suspect,
+)
+from edgequeue.model import Batch, Disposition, Problem
+from edgequeue.outcome import Outcome, Verdict
+from edgequeue.retry import WELL, HoldState, RetryPolicy, Signal
+
+PROBE_TRIES_MIN = 5
+"""After so many failures in a row a single event is sent instead of a batch (wire-facts: "after ~5 split")."""
+
+LONE_HOLD_SECONDS = 10.0
+"""How long the others wait at most for the failure of an event that fails while they fare well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A request that was answered, or failed. `stray_possible`: it was answered on a connection used before."""
+
+    batch: Batch
+    outcome: Outcome
+    sent_bytes: int
+    stray_possible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The outcomes as they stand, in the order of the trips, and what is known of the destination from now on.
+
+    `confirm`: events refused on a connection used before, to be sent again on a fresh one.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    learned: Learned
+    confirm: frozenset[int] = frozenset()
+
+
+def weigh(
+    trips: Sequence[Trip], learned: Learned, *, probing: bool, now_ms: int, policy: RetryPolicy, unit_random: float
+) -> Weighed:
+    """Weigh the answers of one turn against each other; `probing`: a single event was sent because batches failed."""
+    trips, learned = _echoes(trips, learned)
+    accepting = [_accepts(trip.outcome) for trip in trips]
+    found: dict[int, Suspect] = {}
+    failed: set[int] = set()
+    confirm: set[int] = set()
+    outcomes: list[Outcome] = []
+    for trip, accepts in zip(trips, accepting, strict=True):
+        beside = sum(accepting) > accepts
+        outcome = trip.outcome
+        if trip.stray_possible and _lone_refusal(trip):
+            confirm.add(trip.batch.records[0].sequence)
+            outcome = _to_confirm(outcome)
+        elif doubtful := list(_doubtful(trip)):
+            outcome = _suspected(trip, doubtful, learned, found, beside or accepts, policy, unit_random)
+            failed |= _unproven(trip, doubtful, found)
+        elif len(trip.batch) > 1 and _strange(outcome, beside):
+            outcome = _batch_at_fault(trip, learned, beside, policy.delay_seconds(1, unit_random))
+            failed.add(trip.batch.records[0].sequence)
+        outcomes.append(outcome)
+    learned = _sizes(trips, learned.with_suspects(found), now_ms)
+    if learned.suspects:
+        learned = learned.without(set(_ended(trips, outcomes))).beside(sum(accepting), failed)
+    if any(accepting):
+        learned = _after_acceptance(trips, accepting, learned, probing)
+    return Weighed(tuple(outcomes), learned, frozenset(confirm))
+
+
+def _accepts(outcome: Outcome) -> bool:
+    verdicts = (outcome.verdict, *outcome.exceptions.values())
+    return any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts)
+
+
+def _ended(trips: Sequence[Trip], outcomes: Sequence[Outcome]) -> Iterator[int]:
+    for trip, outcome in zip(trips, outcomes, strict=True):
+        for position, record in enumerate(trip.batch.records):
+            if outcome.of(position).disposition in (Disposition.ACCEPTED, Disposition.REJECT):
+                yield record.sequence
+
+
+# --- whose answer it is -----------------------------------------------------------------------------------------------
+
+
+def _echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Learned]:
+    """An acceptance that names another request's id is not the answer to ours: unknown, and sent again.
+
+    Unless the service does not echo: it would make us send everything for ever. It does not if it has never named our
+    id, and names another on a fresh connection, where nobody else's answer can be.
+    """
+    echoes = learned.echoes
+    if any(trip.outcome.echoed for trip in trips):
+        echoes = True
+    elif echoes is None and any(trip.outcome.echoed is False and not trip.stray_possible for trip in trips):
+        echoes = False
+    if echoes is not False:
+        trips = [replace(one, outcome=_not_ours(one.outcome)) if one.outcome.echoed is False else one for one in trips]
+    return trips, learned if echoes is learned.echoes else replace(learned, echoes=echoes)
+
+
+def _not_ours(outcome: Outcome) -> Outcome:
+    remedy = "It is sent again with the same _id."
+    problem = Problem("not_our_answer", "the answer names another request's id", remedy, outcome.http_status)
+    return Outcome(
+        Verdict(Disposition.UNKNOWN, problem, doubt=Doubt.STRANGE),
+        signal=Signal(HoldState.BACKING_OFF, problem),
+        service=outcome.service,
+        http_status=outcome.http_status,
+        echoed=False,
+    )
+
+
+def _lone_refusal(trip: Trip) -> bool:
+    return len(trip.batch) == 1 and trip.outcome.of(0).disposition is Disposition.REJECT
+
+
+def _to_confirm(outcome: Outcome) -> Outcome:
+    """The refusal may have been the answer to an earlier request: no event dies of that."""
+    return replace(outcome, verdict=replace(outcome.of(0), disposition=Disposition.DEFER), exceptions={})
+
+
+# --- whose fault it was -----------------------------------------------------------------------------------------------
+
+
+def _doubtful(trip: Trip) -> Iterator[tuple[int, Doubt]]:
+    """The positions that were answered by themselves, with a doubt."""
+    if trip.outcome.told or len(trip.batch) == 1:
+        for position in range(len(trip.batch)):
+            doubt = trip.outcome.of(position).doubt
+            if doubt is not None:
+                yield position, doubt
+
+
+def _suspected(
+    trip: Trip,
+    doubtful: Sequence[tuple[int, Doubt]],
+    learned: Learned,
+    found: dict[int, Suspect],
+    beside: bool,
+    policy: RetryPolicy,
+    unit_random: float,
+) -> Outcome:
+    """Events answered by themselves: convicted, or set aside to be tried again while the others go on."""
+    outcome = trip.outcome
+    exceptions = dict(outcome.exceptions)
+    waits: dict[int, float] = {}
+    alone: set[int] = set()
+    proven = False
+    for position, doubt in doubtful:
+        sequence = trip.batch.records[position].sequence
+        suspect = learned.struck(sequence, doubt)
+        if suspect.convicted:
+            exceptions[position] = replace(outcome.of(position), disposition=Disposition.REJECT)
+            continue
+        found[sequence] = suspect
+        proven = proven or suspect.confirmed > 0
+        # Beside an acceptance the next refusal settles it; the service's own failures are given time to pass.
+        at_once = beside and doubt is Doubt.REFUSED
+        waits[position] = 0.0 if at_once else policy.delay_seconds(suspect.strikes, unit_random)
+        if suspect.strikes >= ALONE_STRIKES_MIN:
+            alone.add(position)
+    signal = _milder(outcome.signal, beside=beside or not waits, proven=proven)
+    if len(trip.batch) == 1 and exceptions:
+        outcome, exceptions = replace(outcome, verdict=exceptions[0]), {}
+    return replace(outcome, exceptions=exceptions, waits=waits, alone=frozenset(alone), signal=signal)
+
+
+def _unproven(trip: Trip, doubtful: Sequence[tuple[int, Doubt]], found: Mapping[int, Suspect]) -> set[int]:
+    """The events whose failure may be the service's: one that fails while the others fare well is no sign of it."""
+    sequences = {trip.batch.records[position].sequence for position, _ in doubtful}
+    return {one for one in sequences if one in found and not found[one].confirmed}
+
+
+def _milder(signal: Signal | None, *, beside: bool, proven: bool) -> Signal | None:
+    """What one event's trouble says about the destination: nothing where others were accepted beside it."""
+    if signal is None or signal.state is not HoldState.BACKING_OFF or signal.retry_after_seconds:
+        return signal
+    if beside:
+        return WELL
+    return replace(signal, wait_seconds_max=LONE_HOLD_SECONDS) if proven else signal
+
+
+def _strange(outcome: Outcome, beside: bool) -> bool:
+    """Whether a whole batch got an answer that may be about one of its events."""
+    if outcome.told or outcome.split:
+        return False
+    signal = outcome.signal
+    odd_pause = beside and signal is not None and signal.state is HoldState.PAUSED and not signal.renewable
+    return outcome.verdict.doubt is not None or odd_pause
+
+
+def _batch_at_fault(trip: Trip, learned: Learned, beside: bool, wait_seconds: float) -> Outcome:
+    """Split a batch that failed beside an acceptance, or after one; without any it is the service that fails."""
+    outcome = trip.outcome
+    if not (beside or learned.probed or trip.batch.records[0].travel_max is not None):
+        return outcome
+    signal = outcome.signal
+    if beside and signal is not None and not signal.retry_after_seconds:
+        signal = WELL
+    waits = dict.fromkeys(range(len(trip.batch)), wait_seconds)
+    return replace(outcome, split=True, waits=waits, signal=signal)
+
+
+# --- what is known from now on ----------------------------------------------------------------------------------------
+
+
+def _sizes(trips: Sequence[Trip], learned: Learned, now_ms: int) -> Learned:
+    """A size that was refused, or too much for the link, is not tried again for a while.
+
+    Unless a request of that size has passed: then it was what was in it, and not the size.
+    """
+    passed = max((one.sent_bytes for one in trips if _accepts(one.outcome)), default=0)
+    known = max(passed, learned.passed_bytes)
+    for trip in trips:
+        if not trip.outcome.too_large or len(trip.batch) == 1:
+            continue
+        if trip.sent_bytes <= known:
+            known = passed
+            continue
+        for_ms = TOO_LARGE_MS if trip.outcome.http_status else TOO_SLOW_MS
+        learned = learned.smaller(trip.sent_bytes, now_ms, for_ms)
+    return learned if known == learned.passed_bytes else replace(learned, passed_bytes=known)
+
+
+def _after_acceptance(trips: Sequence[Trip], accepting: Sequence[bool], learned: Learned, probing: bool) -> Learned:
+    """A probe that was accepted points at the batches; a batch that was accepted clears them."""
+    probed = learned.probed or probing
+    for trip, accepts in zip(trips, accepting, strict=True):
+        if accepts and len(trip.batch) > 1 and trip.batch.records[0].travel_max is None:
+            probed = False
+    return learned if probed is learned.probed else replace(learned, probed=probed)
