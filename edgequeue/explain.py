@@ -39,7 +39,8 @@ def _state(row: DestinationRow, *, enabled: bool | None, now_ms: int) -> tuple[s
     if not enabled:
         return "paused", None
     if row.hold.state is not HoldState.OK:
-        return row.hold.state.value, row.hold.until_ms if row.hold.waits(now_ms) else None
+        next_ms = row.hold.until_ms if row.hold.waits(now_ms) else row.next_due_ms or 0
+        return row.hold.state.value, next_ms if next_ms > now_ms else None
     if row.counts.pending and row.next_due_ms is not None and row.next_due_ms > now_ms:
         return "waiting", row.next_due_ms
     return "ok", None
@@ -54,12 +55,23 @@ def _reason(row: DestinationRow, enabled: bool | None, now_ms: int, at: Clockfac
         return Reason("unconfigured", text, f"Put [destinations.{row.name}] back; its events are kept.", None)
     hold: Hold = row.hold
     if hold.problem is None:
-        return None
+        return _set_aside(row, now_ms)
     remedy = hold.problem.remedy
     if hold.asked_until_ms > now_ms:
         until = at(hold.asked_until_ms).astimezone().strftime("%H:%M:%S")
         remedy = f"The service asked for this wait; nothing is sent before {until}, also not by hand."
     return Reason(hold.problem.code, hold.problem.text, remedy, at(hold.since_ms))
+
+
+def _set_aside(row: DestinationRow, now_ms: int) -> Reason | None:
+    """Where the destination is well and all that is pending waits: events that fail wherever they go."""
+    if not row.counts.pending or row.next_due_ms is None or row.next_due_ms <= now_ms:
+        return None
+    error = row.last_request.error if row.last_request else None
+    why_so = f": {error.message.rstrip('.')}" if error and error.message else ""
+    text = f"what failed wherever it went is set aside{why_so}"
+    remedy = "It is tried again by itself and holds up no other; edgequeue requests shows the answers."
+    return Reason("set_aside", text, remedy, None)
 
 
 def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: WorkerView | None, now: datetime) -> str:

@@ -108,6 +108,7 @@ class Drain:
     def _drain(self) -> str:
         by_hand = True
         idle = 0
+        self._worker.asked()  # what was asked before is answered by this try
         while not self._worker.stopping:
             room = self._tally.reserve()
             if room == 0 and self._limit_reached():
@@ -133,6 +134,7 @@ class Drain:
             if not turn.paced and (self._deadline is None or self._worker.hold.state is HoldState.PAUSED):
                 return "waiting"
             self._sleep_until(turn.next_due_ms or self._store.now_ms())
+            by_hand = self._worker.asked()
         return "interrupted"
 
     def _follow(self) -> str:
@@ -168,7 +170,7 @@ class Drain:
         seconds = max((due_ms - self._store.now_ms()) / 1000, 0.0)
         if self._deadline is not None:
             seconds = min(seconds, max(self._deadline - time.monotonic(), 0.0))
-        self._worker.pause(max(seconds, 0.01))
+        self._worker.pause_unless_asked(max(seconds, 0.01))
 
     def _out_of_time(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline

@@ -12,7 +12,7 @@ from random import Random
 
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import StoreError
-from edgequeue.retry import RetryPolicy
+from edgequeue.retry import HoldState, RetryPolicy
 from edgequeue.sender import Sender
 from edgequeue.sending import Listener, Sending, Turn
 from edgequeue.store.base import Store
@@ -95,10 +95,8 @@ class Worker(Sending):
 
     def _run(self) -> None:
         while not self._stopping:
-            with self._condition:
-                asked, self._asked, self._nudged = self._asked, False, False
             try:
-                turn = self.step(by_hand=asked)
+                turn = self.step(by_hand=self.asked())
                 self.tidy()
                 if not turn.claimed:
                     self._wait(turn)
@@ -139,10 +137,28 @@ class Worker(Sending):
                 lambda: self._stopping or self._asked or (self._nudged and not self._held()), timeout=seconds
             )
 
+    def asked(self) -> bool:
+        """Whether somebody, or a network that has come back, asked for a try now; asking is over with this."""
+        with self._condition:
+            asked, self._asked, self._nudged = self._asked, False, False
+        return asked
+
     def pause(self, seconds: float) -> bool:
         """Sleep unless stopped; True when stopped."""
         with self._condition:
             return self._condition.wait_for(lambda: self._stopping, timeout=seconds)
+
+    def pause_unless_asked(self, seconds: float) -> None:
+        """Sleep unless stopped or asked for a try."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopping or self._asked, timeout=seconds)
+
+    def network_changed(self) -> None:
+        """The machine's network has come or changed: what waited for it is tried now."""
+        if self._hold.state is HoldState.OFFLINE:
+            with self._condition:
+                self._asked = True
+                self._condition.notify_all()
 
     def nudge(self) -> None:
         """Something was enqueued in this process."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from edgequeue.errors import TransportError
+from edgequeue.learning import Learned
 from edgequeue.model import (
     ID_PLACEHOLDER,
     Batch,
@@ -92,6 +93,7 @@ def answer(
     attempts_max: int = 3,
     unit_random: float = 0.5,
     hold: Hold | None = None,
+    learned: Learned | None = None,
 ) -> None:
     """Settle a request with what it came to."""
     settlement = settle(
@@ -102,7 +104,7 @@ def answer(
         now_ms=store.now_ms(),
         unit_random=unit_random,
     )
-    store.settle(travelling.lease, [Closing(travelling.number, settlement)], store.now_ms(), hold)
+    store.settle(travelling.lease, [Closing(travelling.number, settlement)], store.now_ms(), hold, learned)
 
 
 def came_to(

@@ -16,28 +16,51 @@ PORT = 8080
 """Where the emulator listens, and where `init --emulator` sends to."""
 
 
+_EMULATOR_HELP = """Adobe Edge, streaming ingestion and token service on this machine, with faults on request.
+
+Runs until Ctrl-C or SIGTERM, then says what arrived. With exit code 2 it could not listen: the port is taken.
+
+\b
+Faults with their keys (the first form is the default):
+  offline         seconds: nobody listens for so long
+  status          status (503), code (Edge's number, 0104), form (own, plain, empty, json, html)
+  delay           seconds (1): accepted, answered late
+  retry_after     seconds (1), status (503, 429), form (seconds, date)
+  cut_before      the connection ends, nothing accepted
+  cut_during      accepted, cut inside the answer: form (body, headers, reset)
+  cut_after       accepted, and no answer comes
+  captive_portal  form (page, redirect, redirect307, redirect308, 511, json, login: with status, 401)
+  garbage         status (200), form (truncated, noise, short, empty, html_json, array, wrong_id, \
+gzip, gzip_broken, not_http, no_length, chunked_broken)
+  drip            seconds (0.01): accepted, answered byte by byte
+  content_type    accepted, with another Content-Type: form (text, html, none)
+  informational   1xx ahead of the answer: form (100, 102, 103, many, switching)
+  huge            far too much: bytes (64000000), form (body, chunked, gzip, headers)
+  stray           bytes after the answer: form (same, bytes, later: after seconds, 0.05)
+  idle_close      accepted, then the kept connection ends: form (now, next)
+  answer          batches: form (refused, older, newer, mixed, missing, swapped, foreign, unknown_entry), \
+status (503)
+and each of them: times (1; always), service (edge, dccs, ims), event_id
+"""
+
+
 def _faults(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[Fault, ...]:
     """Faults in the emulator's compact form; offline needs an end here, because nothing could bring the port back."""
-    from edgequeue.emulator import parse_fault
+    from edgequeue.emulator.compact import parse_fault, with_end
 
-    found = []
-    for value in values:
-        try:
-            fault = parse_fault(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error), ctx, param) from error
-        if fault.kind == "offline" and fault.seconds is None:
-            raise click.BadParameter("offline needs seconds here: once offline, nothing could end it", ctx, param)
-        found.append(fault)
-    return tuple(found)
+    try:
+        return tuple(with_end(parse_fault(value)) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
 
 
 @click.command(
+    help=_EMULATOR_HELP,
     epilog=epilog(
         "edgequeue init --emulator",
         "edgequeue emulator --fault retry_after:seconds=5:times=3",
         "edgequeue emulator --port 9000 --token secret --fault offline:seconds=20",
-    )
+    ),
 )
 @click.option(
     "--port",
@@ -48,6 +71,15 @@ def _faults(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--token", metavar="TEXT", help="Switches authentication on: the one valid bearer token.")
+@click.option("--client-id", metavar="ID", help="The one client id that IMS knows; its tokens are then asked for.")
+@click.option("--client-secret", metavar="TEXT", help="The one client secret; IMS's tokens are then asked for.")
+@click.option(
+    "--token-seconds",
+    type=click.FloatRange(0, 10_000_000),
+    default=86_399,
+    show_default=True,
+    help="How long a token of IMS is valid.",
+)
 @click.option("--org-id", metavar="ID", help="The organisation; messages of another one are refused.")
 @click.option("--datastream", "datastreams", metavar="ID", multiple=True, help="A known datastream; none: any will do.")
 @click.option("--inlet", "inlets", metavar="ID", multiple=True, help="A known inlet; none: any will do.")
@@ -68,26 +100,25 @@ def _faults(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     help="What goes wrong, as NAME[:KEY=VALUE]..., see above. May be given several times; they are applied in this"
     " order.",
 )
+@click.option(
+    "--mood",
+    metavar="FAULT",
+    multiple=True,
+    callback=_faults,
+    help="A fault that strikes by chance, for soak tests. May be given several times.",
+)
+@click.option(
+    "--mood-rate",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="The share of the requests that a --mood strikes.",
+)
+@click.option("--mood-seed", type=int, default=0, show_default=True, help="The same seed draws the same faults.")
 @click.option("--quiet", is_flag=True, help="No line for each request.")
 @click.pass_context
 def emulator(ctx: click.Context, /, **given: Any) -> None:
-    """Adobe Edge and Adobe streaming ingestion on this machine, with faults on request.
-
-    Runs until Ctrl-C or SIGTERM, then says what arrived. With exit code 2 it could not listen: the port is taken.
-
-    \b
-    Faults and their keys:
-      offline         seconds         nobody listens for so long
-      status          status, code    this status; code: Edge's number (0104)
-      delay           seconds         accepted, answered late
-      retry_after     seconds, status (503 or 429), form (seconds or date)
-      cut_before                      the connection ends, nothing accepted
-      cut_after                       accepted, and no answer comes
-      captive_portal  form (page, redirect or 511): a login page
-      garbage         form (truncated, noise or short): 200 and no JSON
-      drip            seconds         accepted, answered byte by byte
-    and each of them: times (1; always), service (edge or dccs), event_id
-    """
+    """Serve until told to stop."""
     from edgequeue.emulator.__main__ import ServeOptions, serve
 
     ctx.exit(
@@ -103,6 +134,12 @@ def emulator(ctx: click.Context, /, **given: Any) -> None:
                 error_shape=given["error_shape"],
                 faults=given["faults"],
                 quiet=given["quiet"],
+                client_id=given["client_id"],
+                client_secret=given["client_secret"],
+                token_seconds=given["token_seconds"],
+                mood=given["mood"],
+                mood_rate=given["mood_rate"],
+                mood_seed=given["mood_seed"],
             )
         )
     )

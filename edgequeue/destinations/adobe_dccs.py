@@ -145,7 +145,8 @@ class AdobeDccs(Destination):
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What DCCS's answer means; never raises, and accepts nothing but 200 and 207."""
         wrapped = tuple(record.payload.startswith(_WRAPPED) for record in batch.records)
-        return answers.interpret(batch, response, wrapped, self.name, single=_single(batch))
+        inlet = self._inlet["inlet"]
+        return answers.interpret(batch, response, wrapped, self.name, inlet=inlet, single=_single(batch))
 
     @cached_property
     def single_url(self) -> str:
@@ -158,10 +159,14 @@ class AdobeDccs(Destination):
         return self._url("batch/")
 
     def _url(self, between: str) -> str:
-        parts = urlsplit(self.endpoint)
-        found = _INLET_PATH.fullmatch(parts.path)
+        path = f"{self._inlet['before']}/{between}{self._inlet['inlet']}"
+        return urlsplit(self.endpoint)._replace(path=path).geturl()
+
+    @cached_property
+    def _inlet(self) -> re.Match[str]:
+        found = _INLET_PATH.fullmatch(urlsplit(self.endpoint).path)
         assert found  # checked when the destination was made
-        return parts._replace(path=f"{found['before']}/{between}{found['inlet']}").geturl()
+        return found
 
     @cached_property
     def _envelope(self) -> tuple[bytes, bytes]:

@@ -48,22 +48,22 @@ _REMEDIES = {
 }
 
 
-def interpret(batch: Batch, response: HttpResponse, wrapped: Sequence[bool], name: str, *, single: bool) -> Outcome:
+def interpret(
+    batch: Batch, response: HttpResponse, wrapped: Sequence[bool], name: str, *, inlet: str, single: bool
+) -> Outcome:
     """What an answer means for each event; `wrapped` tells which of them stand in our own envelope.
 
-    `single`: it answers one message on the single endpoint, where a 200 with its xactionId is the acceptance.
+    `single`: it answers one message on the single endpoint, where a 200 with its xactionId is the acceptance. An answer
+    that names another inlet than ours is not `echoed`; what that means is weighed beside the others.
     """
     strange = answers.foreign(response)
     if strange:
         return strange
     document = answers.json_object(response.body)
-    if single and response.status == 200 and document and "responses" not in document:
-        return _of_one(response, document)
     if response.status in (200, 207):
-        responses = document.get("responses") if document else None
-        if document is None or not isinstance(responses, list):
-            return answers.without_its_body(response)
-        return _by_message(batch, response, document, [entry_of(element) for element in responses], wrapped, name)
+        outcome = _success(batch, response, document or {}, wrapped, name, single=single)
+        named = answers.text_of((document or {}).get("inletId"))
+        return replace(outcome, echoed=named == inlet if named else None)
     if response.status == 204:
         return nobodys(response, "an empty success, which DCCS does not answer with")
     if response.status < 300:
@@ -74,6 +74,23 @@ def interpret(batch: Batch, response: HttpResponse, wrapped: Sequence[bool], nam
     if setting and all(wrapped):
         return paused(response, _blamed(problem, setting, name))
     return answers.outcome_of(answers.reading_of_status(response.status), response, batch, problem, document)
+
+
+def _success(
+    batch: Batch,
+    response: HttpResponse,
+    document: Mapping[str, Any],
+    wrapped: Sequence[bool],
+    name: str,
+    *,
+    single: bool,
+) -> Outcome:
+    responses = document.get("responses")
+    if isinstance(responses, list):
+        return _by_message(batch, response, document, [entry_of(element) for element in responses], wrapped, name)
+    if single and response.status == 200:
+        return _of_one(response, document)
+    return answers.without_its_body(response)
 
 
 def _of_one(response: HttpResponse, document: Mapping[str, Any]) -> Outcome:

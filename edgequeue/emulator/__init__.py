@@ -1,4 +1,4 @@
-"""Adobe Edge and Adobe DCCS on loopback: a second, independent reading of the services' contracts, with faults.
+"""Adobe Edge, DCCS and IMS on loopback: a second, independent reading of the services' contracts, with faults.
 
 Imports nothing of edgequeue outside this package and nothing beyond the standard library, so that it can disagree with
 the client.
@@ -11,8 +11,10 @@ the client.
 
 from __future__ import annotations
 
-from edgequeue.emulator.faults import KINDS, Fault, parse_fault
+from edgequeue.emulator.compact import parse_fault
+from edgequeue.emulator.faults import FORMS, KINDS, Fault
 from edgequeue.emulator.memory import Arrived, RequestSeen
+from edgequeue.emulator.mood import Mood
 from edgequeue.emulator.server import Emulator
 
-__all__ = ["KINDS", "Arrived", "Emulator", "Fault", "RequestSeen", "parse_fault"]
+__all__ = ["FORMS", "KINDS", "Arrived", "Emulator", "Fault", "Mood", "RequestSeen", "parse_fault"]

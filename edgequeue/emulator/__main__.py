@@ -5,22 +5,26 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from edgequeue.emulator.contract import ERROR_SHAPES
-from edgequeue.emulator.faults import KINDS, Fault, parse_fault
+from edgequeue.emulator.compact import parse_fault, with_end
+from edgequeue.emulator.contract import ERROR_SHAPES, TOKEN_SECONDS, TOKEN_SECONDS_MAX
+from edgequeue.emulator.faults import KINDS, Fault
 from edgequeue.emulator.memory import RequestSeen
+from edgequeue.emulator.mood import Mood
 from edgequeue.emulator.server import Emulator
 
+MOOD_RATE = 0.2
+"""The share of the requests that a mood strikes, unless told otherwise."""
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What `serve` needs to know. Empty `datastreams` or `inlets` mean: all are known."""
+    """What `serve` needs to know. Empty `datastreams` or `inlets` mean: all are known; an empty `mood`: none."""
 
     port: int = 0
     host: str = "127.0.0.1"
@@ -32,6 +36,12 @@ class ServeOptions:
     error_shape: str = "older"
     faults: tuple[Fault, ...] = ()
     quiet: bool = False
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    token_seconds: float = TOKEN_SECONDS
+    mood: tuple[Fault, ...] = ()
+    mood_rate: float = MOOD_RATE
+    mood_seed: int = 0
 
 
 def serve(options: ServeOptions) -> int:
@@ -49,6 +59,10 @@ def serve(options: ServeOptions) -> int:
         inlets=options.inlets or None,
         required_fields=options.required_fields,
         error_shape=options.error_shape,
+        client_id=options.client_id,
+        client_secret=options.client_secret,
+        token_seconds=options.token_seconds,
+        mood=Mood(options.mood_seed, options.mood_rate, options.mood) if options.mood else None,
         on_request=None if options.quiet else lambda seen: _print(describe(seen)),
     )
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
@@ -92,6 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             error_shape=given.error_shape,
             faults=tuple(given.fault),
             quiet=given.quiet,
+            client_id=given.client_id,
+            client_secret=given.client_secret,
+            token_seconds=given.token_seconds,
+            mood=tuple(given.mood),
+            mood_rate=given.mood_rate,
+            mood_seed=given.mood_seed,
         )
     )
 
@@ -99,12 +119,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edgequeue.emulator",
-        description="Adobe Edge and Adobe DCCS on loopback, with faults on request.",
+        description="Adobe Edge, DCCS and IMS on loopback, with faults on request.",
     )
     add = parser.add_argument
     add("--port", type=int, default=0, help="port to listen on; 0, the default, takes a free one")
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--token", help="switches authentication on; the one valid bearer token")
+    add("--client-id", metavar="ID", help="the one client id that IMS knows; its tokens are then asked for")
+    add("--client-secret", metavar="TEXT", help="the one client secret; IMS's tokens are then asked for")
+    add("--token-seconds", type=_number(TOKEN_SECONDS_MAX), default=TOKEN_SECONDS, help="life of a token (%(default)s)")
     add("--org-id", help="the organisation; messages of another are refused")
     add("--datastream", action="append", default=[], metavar="ID", help="a known datastream (repeatable; none: any)")
     add("--inlet", action="append", default=[], metavar="ID", help="a known inlet (repeatable; none: any)")
@@ -118,16 +141,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FAULT",
         help=f"name[:key=value]..., such as retry_after:seconds=2:times=3 (repeatable); names: {', '.join(KINDS)}",
     )
+    add("--mood", action="append", default=[], type=_fault, metavar="FAULT", help="a fault by chance (repeatable)")
+    add("--mood-rate", type=_number(1), default=MOOD_RATE, help="share of requests that a mood strikes (%(default)s)")
+    add("--mood-seed", type=int, default=0, help="the same seed draws the same faults (%(default)s)")
     add("--quiet", action="store_true", help="no line per request")
     return parser
 
 
+def _number(largest: float) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        found = float(text)
+        if not 0 <= found <= largest:
+            raise argparse.ArgumentTypeError(f"{text} is not from 0 to {largest}")
+        return found
+
+    return convert
+
+
 def _fault(text: str) -> Fault:
     try:
-        fault = parse_fault(text)
-        if fault.kind == "offline" and fault.seconds is None:
-            raise ValueError("offline needs seconds here: once offline, nothing could end it")
-        return fault
+        return with_end(parse_fault(text))
     except ValueError as error:  # argparse would replace the text of a ValueError with its own
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -13,6 +13,7 @@ from edgequeue.emulator.contract import (
     JSON_TYPE,
     SMILE_TYPE,
     Accepted,
+    Access,
     Answer,
     Malformed,
     Options,
@@ -59,20 +60,21 @@ def judge(options: Options, request: Request, stamp: Stamp) -> Verdict:
     if document is None:
         messages = []
     ids = [found for message in messages if (found := _id_of(message))]
-    refused = _check_request(options, request, inlet)
+    refused = _check_request(options, request, inlet, stamp.access)
     if refused is None and (not messages or not isinstance(document, dict)):
         refused = refusal(400, _told(options, inlet, None, UNKNOWN_FORMAT))
     if refused is not None:
         return Verdict(refused, (), ids, len(messages))
     flow_id = request.headers.get("x-adobe-flow-id") or request.query.get("x-adobe-flow-id")
     wrongs = [_wrong_with(options, message, flow_id) for message in messages]
-    accepted = [Accepted(_id_of(m), m) for m, wrong in zip(messages, wrongs, strict=True) if wrong is None]
+    all_of_them = [Accepted(_id_of(message), message) for message in messages]
+    accepted = [one for one, wrong in zip(all_of_them, wrongs, strict=True) if wrong is None]
     answer, request_id = (
         _batch_answer(options, inlet, messages, wrongs, stamp)
         if batch
         else _single_answer(options, inlet, messages[0], wrongs[0], stamp)
     )
-    return Verdict(answer, accepted, ids, len(messages), request_id)
+    return Verdict(answer, accepted, ids, len(messages), request_id, all_of_them if batch else ())
 
 
 def refusal(status: int, message: str) -> Answer:
@@ -88,13 +90,14 @@ def refusal(status: int, message: str) -> Answer:
     return json_answer(status, document)
 
 
-def _check_request(options: Options, request: Request, inlet: str) -> Answer | None:
+def _check_request(options: Options, request: Request, inlet: str, access: Access) -> Answer | None:
     if options.inlets is not None and inlet not in options.inlets:
         return refusal(404, f"[{inlet}] Inlet does not exist")
-    if options.token is not None and request.bearer is None:
+    if access is Access.MISSING:
         return refusal(401, "[id] Ims service token is empty")
-    if options.token is not None and request.bearer != options.token:
-        return refusal(403, "[id] Ims service token is invalid or expired")
+    if access not in (Access.OPEN, Access.VALID):
+        # The batch tutorial says 403 for such a token, "Create an HTTP API streaming connection" says 401: one each.
+        return refusal(403 if access is Access.WRONG else 401, "[id] Ims service token is invalid or expired")
     if request.media_type not in (JSON_TYPE, SMILE_TYPE):
         return refusal(415, f"Content-Type must be {JSON_TYPE} or {SMILE_TYPE}")
     if request.length > BODY_BYTES_MAX:

@@ -13,6 +13,7 @@ from typing import Any
 
 from edgequeue.emulator.contract import (
     Accepted,
+    Access,
     Answer,
     Malformed,
     Options,
@@ -34,6 +35,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 """yyyy-MM-ddTHH:mm:ss, 1 to 9 digits of fraction, Z or an offset ("Retrieving failed batches", accepted patterns)."""
+_TOKEN_CODES = {Access.MISSING: "0500", Access.WRONG: "0502", Access.UNKNOWN: "0502", Access.ENDED: "0503"}
 
 
 class _Refused(Exception):
@@ -56,7 +58,7 @@ def judge(options: Options, request: Request, stamp: Stamp) -> Verdict:
     ids = [found for event in events if (found := text_at(event, "xdm", "_id"))]
     seen = Verdict(Answer(202), (), ids, len(events), request_id)
     try:
-        _check_access(options, request)
+        _check_access(options, request, stamp.access)
         _check_body(request, document)
         for index, event in enumerate(events):
             _check_event(index, event)
@@ -79,23 +81,27 @@ def _success(request: Request, request_id: str) -> Answer:
     return json_answer(202, {"requestId": request_id}, headers=headers)
 
 
-def _check_access(options: Options, request: Request) -> None:
-    if options.token is not None:
-        if request.bearer is None:
-            raise _Refused("0500")
-        if request.bearer != options.token:
-            raise _Refused("0502")
-        # The API gateway in front asks for these two; its errors have a shape of their own.
-        if not request.headers.get("x-api-key"):
-            raise _Refused("", answer=_gateway("403000", "Api Key is required"))
-        org = request.headers.get("x-gw-ims-org-id")
-        if not org or org != (options.org_id or org):
-            raise _Refused("", answer=_gateway("403025", "x-gw-ims-org-id is missing or not entitled"))
+def _check_access(options: Options, request: Request, access: Access) -> None:
+    if access in _TOKEN_CODES:
+        raise _Refused(_TOKEN_CODES[access])
+    if access is Access.VALID:
+        _check_gateway(options, request)
     datastream = request.query.get("dataStreamId") or request.query.get("datastreamId")
     if not datastream:
         raise _Refused("0002", "dataStreamId")
     if options.datastreams is not None and datastream not in options.datastreams:
         raise _Refused("0003", datastream)
+
+
+def _check_gateway(options: Options, request: Request) -> None:
+    """The API gateway in front asks for two more headers; its errors have a shape of their own."""
+    key, org = request.headers.get("x-api-key"), request.headers.get("x-gw-ims-org-id")
+    if not key:
+        raise _Refused("", answer=_gateway("403000", "Api Key is required"))
+    if key != (options.client_id or key):
+        raise _Refused("", answer=_gateway("403003", "Api Key is invalid"))
+    if not org or org != (options.org_id or org):
+        raise _Refused("", answer=_gateway("403025", "x-gw-ims-org-id is missing or not entitled"))
 
 
 def _gateway(code: str, message: str) -> Answer:

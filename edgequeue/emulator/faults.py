@@ -1,44 +1,18 @@
 """Faults on request: what can go wrong between a device and the services, as values, and the list of those waiting.
 
 A fault is applied to the next `times` requests that match it; one fault a request, the first added first. What each of
-them does to an answer stands in `effects.py`. `parse_fault` reads the compact text of the command line.
+them does to an answer stands in `effects.py`. `compact.py` reads the text of the command line.
 """
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import Any
 
-from edgequeue.emulator.edge_problems import PROBLEMS
+from edgequeue.emulator.kinds import FORMS, KINDS, MATCHING, SERVICES, VALUES, check, defaults_of, unknown_kind
 
-KINDS: Mapping[str, tuple[str, ...]] = {
-    "offline": ("seconds",),
-    "status": ("status", "code"),
-    "delay": ("seconds",),
-    "retry_after": ("seconds", "status", "form"),
-    "cut_before": (),
-    "cut_after": (),
-    "captive_portal": ("form",),
-    "garbage": ("form",),
-    "drip": ("seconds",),
-}
-"""Kind -> the keys it takes beside those of MATCHING."""
-MATCHING = ("times", "service", "event_id")
-SERVICES = ("edge", "dccs")
-FORMS: Mapping[str, tuple[str, ...]] = {
-    "retry_after": ("seconds", "date"),
-    "captive_portal": ("page", "redirect", "511"),
-    "garbage": ("truncated", "noise", "short"),
-}
-"""Kind -> its variants; the first is the default."""
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "delay": {"seconds": 1.0},
-    "retry_after": {"status": 503, "seconds": 1.0},
-    "drip": {"seconds": 0.01},
-}
+__all__ = ["FORMS", "KINDS", "MATCHING", "SERVICES", "Fault", "Faults"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +21,43 @@ class Fault:
 
     kind      offline         the listening socket is closed and connections are cut, for `seconds` or until back; at
                               once, unless `service` or `event_id` says which request brings it about
-              status          `status` with the service's own error body; Edge: `code` is the EXEG number, such as 0100.
-                              A 2xx status accepts the events, 207 tells of a failed upstream (Edge)
-              delay           accepted, answered after `seconds`
-              retry_after     `status` 503 or 429 with Retry-After: `seconds`, by `form` as a number or as an HTTP date
+              status          `status` (503) with a body that is `form` own (the service's error body), plain (one
+                              line), empty, json (not the service's) or html (a proxy's page). Edge: `code` is the EXEG
+                              number, such as 0100. A 2xx status accepts the events, 207 tells of a failed upstream
+                              (Edge)
+              delay           accepted, answered after `seconds` (1)
+              retry_after     `status` 503 or 429 with Retry-After: `seconds` (1), by `form` seconds or (HTTP) date
               cut_before      the connection is dropped after the request was read; nothing accepted
+              cut_during      accepted, then the connection ends inside the answer: `form` body, headers (inside the
+                              header lines), or reset (inside the body, with RST instead of FIN)
               cut_after       accepted, then the connection is dropped without an answer
-              captive_portal  a login page: `form` page (200), redirect (302) or 511; nothing accepted
-              garbage         200 with a body that is `form` truncated (half the JSON), noise, or short (fewer bytes
-                              than announced, then the end); nothing accepted
-              drip            accepted, answered byte by byte, `seconds` apart
+              captive_portal  a portal in the service's place, nothing accepted: `form` page (200), redirect (302),
+                              redirect307, redirect308, 511, login (its page with `status`, 401), or json (200 with
+                              JSON that is not the service's)
+              garbage         `status` (200) with a body that is `form` truncated (half the JSON), noise, short (fewer
+                              bytes than announced, then the end), empty, html_json (the JSON inside a page), array
+                              (the JSON in an array), gzip_broken (Content-Encoding gzip, half of it), no_length (half
+                              the JSON, ended by the connection's end), chunked_broken (chunks without the last);
+                              not_http: bytes that are no HTTP; wrong_id: the answer with the ids of somebody else.
+                              Nothing accepted, but with gzip: the proper answer with Content-Encoding gzip
+              drip            accepted, answered byte by byte, `seconds` (0.01) apart
+              content_type    accepted, the service's body with another Content-Type: `form` text, html or none
+              informational   accepted, the answer comes after 1xx: `form` 100, 102, 103, many (of each); switching:
+                              101 alone, nothing accepted
+              huge            200 and `bytes` (64,000,000) of body, sent in pieces: `form` body (announced), chunked,
+                              gzip (so many when unpacked), or headers (header lines); nothing accepted
+              stray           accepted and answered, then stray bytes on the same connection: `form` same (a refusal,
+                              400, in the same segment), later (after `seconds`, 0.05) or bytes (noise)
+              idle_close      accepted and answered with keep-alive, then the connection ends: `form` now, or next
+                              (when the next request begins; it is not read)
+              answer          DCCS, batches: `form` refused (entries say `status`, 503), older, newer or mixed (shape
+                              of all entries), missing (an entry fewer), swapped (backwards), foreign (receipts
+                              of another batch), unknown_entry (one that says nothing). With `status` in each form the
+                              entries are refused with it, unless 2xx; messages not refused are accepted. With
+                              `event_id` it concerns that message, else all of them, or the first one (missing,
+                              unknown_entry). A single message is refused with `status`, if any
     times     how many matching requests it is applied to; None: until cleared
-    service   only requests to this service (edge or dccs); event_id: only requests that contain this `_id`
+    service   only requests to this service (edge, dccs or ims); event_id: only requests that contain this `_id`
     """
 
     kind: str
@@ -69,37 +68,17 @@ class Fault:
     status: int | None = None
     code: str | None = None
     form: str | None = None
+    bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"unknown fault {self.kind!r}; known are: {', '.join(KINDS)}")
-        for name in ("seconds", "status", "code", "form"):
-            if getattr(self, name) is not None and name not in KINDS[self.kind]:
-                raise ValueError(_unknown_key(self.kind, name))
-        forms = FORMS.get(self.kind, ("",))
-        defaults = {"form": forms[0] or None, **_DEFAULTS.get(self.kind, {})}
-        if self.kind == "status":  # an EXEG number brings its own status
-            defaults["status"] = PROBLEMS.get(self.code or "", (503,))[0]
-        for name, value in defaults.items():
-            if getattr(self, name) is None:
+            raise ValueError(unknown_kind(self.kind))
+        given = {name: getattr(self, name) for name in ("times", "service", *VALUES)}
+        for name, value in defaults_of(self.kind, self.form, self.code).items():
+            if given[name] is None:
+                given[name] = value
                 object.__setattr__(self, name, value)  # frozen for everybody else
-        self._check(forms)
-
-    def _check(self, forms: tuple[str, ...]) -> None:
-        if self.times is not None and self.times < 1:
-            raise ValueError(f"times={self.times}: must be 1 or more (or always, in Python None)")
-        if self.service not in (None, *SERVICES):
-            raise ValueError(f"service={self.service!r}: must be one of: {', '.join(SERVICES)}")
-        if self.seconds is not None and not 0 <= self.seconds <= 86_400:  # a day; also refuses NaN
-            raise ValueError(f"seconds={self.seconds}: must be from 0 to 86400")
-        if self.kind == "retry_after" and self.status not in (429, 503):
-            raise ValueError(f"status={self.status}: retry_after takes 429 or 503")
-        if self.status is not None and not 200 <= self.status <= 599:
-            raise ValueError(f"status={self.status}: must be from 200 to 599")
-        if self.code is not None and self.code not in PROBLEMS:
-            raise ValueError(f"code={self.code!r}: known are: {', '.join(PROBLEMS)}")
-        if self.form is not None and self.form not in forms:
-            raise ValueError(f"form={self.form!r}: {self.kind} takes one of: {', '.join(forms)}")
+        check(self.kind, given)
 
     @property
     def at_once(self) -> bool:
@@ -108,7 +87,8 @@ class Fault:
 
     def matches(self, service: str | None, ids: Collection[str]) -> bool:
         """Whether it is meant for a request to this service (None: an unknown path) that carries these `_id`s."""
-        if self.service is not None and self.service != service:
+        only = self.service or ("dccs" if self.kind == "answer" else None)  # nobody else answers message by message
+        if only is not None and only != service:
             return False
         return self.event_id is None or self.event_id in ids
 
@@ -117,50 +97,6 @@ class Fault:
         given = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in ("kind", "times")]
         keys = "".join(f":{name}={value}" for name, value in given if value is not None)
         return f"{self.kind}{keys}:times={'always' if self.times is None else self.times}"
-
-
-def parse_fault(text: str) -> Fault:
-    """The fault in a compact text: `kind[:key=value]…`, such as `retry_after:seconds=2:times=3`.
-
-    `times=always` means until cleared. ValueError names the unknown fault or key and lists the known ones. A value may
-    hold colons (an `_id` may), as long as what follows does not look like the next key.
-    """
-    kind, *parts = re.split(r":(?=[a-z_]+=)", text.strip())
-    if kind not in KINDS and ":" in kind:
-        wrong = kind.partition(":")[2]
-        raise ValueError(f"fault {text!r}: {wrong!r} is not key=value")
-    return fault_from_mapping({"kind": kind, **dict(part.split("=", 1) for part in parts)})
-
-
-def fault_from_mapping(values: Mapping[str, Any]) -> Fault:
-    """The fault in a JSON object; numbers may be given as text. Raises ValueError as parse_fault does."""
-    kind = values.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"unknown fault {kind!r}; known are: {', '.join(KINDS)}")
-    converted: dict[str, Any] = {}
-    for name, value in values.items():
-        if name != "kind" and name not in (*KINDS[kind], *MATCHING):
-            raise ValueError(_unknown_key(kind, name))
-        converted[name] = _convert(name, value)
-    return Fault(**converted)
-
-
-def _convert(name: str, value: object) -> object:
-    if value is None:
-        return None
-    text = str(value)
-    try:
-        if name == "times":
-            return None if text in ("always", "none") else int(text)
-        if name == "status":
-            return int(text)
-        return float(text) if name == "seconds" else text
-    except ValueError:
-        raise ValueError(f"{name}={text}: must be a number") from None
-
-
-def _unknown_key(kind: str, name: str) -> str:
-    return f"fault {kind} has no key {name!r}; known are: {', '.join((*KINDS[kind], *MATCHING))}"
 
 
 class Faults:

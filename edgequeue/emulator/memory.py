@@ -24,9 +24,10 @@ UNKNOWN_PATHS_MAX = 1_000
 class RequestSeen:
     """One request to anything but the emulator's own paths.
 
-    `service` is edge, dccs or None; `status` is None when no answer was sent; `fault` is the kind of the fault applied;
-    `request_id` is the id in the answer (Edge: the caller's, `-` and 16 hex digits; DCCS: batchId or xactionId);
-    `events` counts the events carried, `accepted` those taken; `at` is UNIX time in seconds.
+    `service` is edge, dccs, ims or None; `status` is None when no answer was sent; `fault` is the kind of the fault
+    applied; `request_id` is the service's id (Edge: the caller's, `-` and 16 hex digits; DCCS: batchId or xactionId);
+    `events` counts the events carried, `accepted` those taken; `at` is UNIX time in seconds. No query, no header, no
+    body: neither a secret nor a token is ever kept.
     """
 
     path: str
@@ -77,6 +78,7 @@ class Memory:
         self._payloads: deque[Mapping[str, Any]] = deque(maxlen=self._payloads_kept)
         self._requests: deque[RequestSeen] = deque(maxlen=REQUESTS_KEPT_MAX)
         self._request_count = 0
+        self._token_requests = 0
         self._unknown: Counter[str] = Counter()
 
     def reset(self) -> None:
@@ -92,6 +94,9 @@ class Memory:
             if seen.service is None:
                 if seen.path in self._unknown or len(self._unknown) < UNKNOWN_PATHS_MAX:
                     self._unknown[seen.path] += 1
+                return
+            if seen.service == "ims":
+                self._token_requests += 1
                 return
             counts = self._by_id.setdefault(seen.service, {})
             for event_id, payload in accepted:
@@ -132,6 +137,11 @@ class Memory:
     def request_count(self) -> int:
         """All requests since the start or the last reset."""
         return self._request_count
+
+    @property
+    def token_requests(self) -> int:
+        """Those of them that asked IMS for a token, whatever became of them."""
+        return self._token_requests
 
     @property
     def payloads(self) -> list[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
-"""The emulator as one object: two services, faults and a memory behind a port on loopback.
+"""The emulator as one object: the services, faults and a memory behind a port on loopback.
 
-Serves each connection in a thread of its own: read a request, ask `routing.py`, send what it says. Ports and threads
-are `listener.py`'s, HTTP is `wire.py`'s.
+Serves each connection in a thread of its own: read a request, ask `routing.py`, send what it says with `speaking.py`.
+Ports and threads are `listener.py`'s, HTTP is `wire.py`'s.
 """
 
 from __future__ import annotations
@@ -13,27 +13,33 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from edgequeue.emulator import dccs
-from edgequeue.emulator.contract import Options, Request, json_answer
-from edgequeue.emulator.effects import Reply
+from edgequeue.emulator import dccs, ims
+from edgequeue.emulator.contract import TOKEN_SECONDS, Options, Request, json_answer
 from edgequeue.emulator.faults import Fault, Faults
 from edgequeue.emulator.listener import Listener
 from edgequeue.emulator.memory import Arrived, Memory, RequestSeen
+from edgequeue.emulator.mood import Mood
 from edgequeue.emulator.routing import Services
+from edgequeue.emulator.settings import Adjustable
+from edgequeue.emulator.speaking import send
 from edgequeue.emulator.wire import Reader, WireError, render
 
 IDLE_SECONDS = 300.0
 """A connection on which nothing comes in for that long is closed (ours; longer than any client pools one)."""
 
 
-class Emulator:
-    """Adobe Edge and Adobe DCCS on loopback, with faults on request. A context manager; all methods are thread-safe.
+class Emulator(Adjustable):
+    """Adobe Edge, DCCS and IMS on loopback, with faults on request. A context manager; all methods are thread-safe.
 
-    `port` 0 means any free port. `token` switches authentication on. `org_id`, `datastreams` and `inlets` are what the
+    `port` 0 means any free port. `token` switches authentication on. `client_id` and `client_secret` do so too: the
+    services then take the tokens that IMS has issued, each for `token_seconds` (answered as milliseconds with
+    `token_milliseconds`), and Edge that x-api-key. `org_id`, `datastreams`, `inlets` and `scopes` are what the
     services know; None: anything goes. `required_fields` are dotted paths that each DCCS entity must have.
-    `error_shape` is `older` or `newer` (refused messages in a DCCS batch answer). `keep_payloads` keeps every accepted
-    payload, a number the last so many. `on_request` is called with each request in its connection's thread, before it
-    is answered.
+    `error_shape` is `older` or `newer` (refused messages in a DCCS batch answer). `mood` draws faults for the requests
+    that no other fault is meant for. `keep_payloads` keeps every accepted payload, a number the last so many.
+    `on_request` is called with each request in its connection's thread, before it is answered.
+
+    What may be set while it runs stands in `settings.py`.
     """
 
     def __init__(
@@ -48,6 +54,12 @@ class Emulator:
         error_shape: str = "older",
         keep_payloads: bool | int = False,
         on_request: Callable[[RequestSeen], None] | None = None,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        token_seconds: float = TOKEN_SECONDS,
+        token_milliseconds: bool = False,
+        scopes: Iterable[str] | None = None,
+        mood: Mood | None = None,
     ) -> None:
         options = Options(
             token=token,
@@ -56,10 +68,16 @@ class Emulator:
             inlets=None if inlets is None else frozenset(inlets),
             required_fields=tuple(required_fields),
             error_shape=error_shape,
+            client_id=client_id,
+            client_secret=client_secret,
+            token_seconds=token_seconds,
+            token_milliseconds=token_milliseconds,
+            scopes=None if scopes is None else frozenset(scopes),
         )
         self._memory = Memory(None if keep_payloads is True else int(keep_payloads))
         self._faults = Faults()
-        self._services = Services(options, self._memory, self._faults, on_request)
+        super().__init__(Services(options, self._memory, self._faults, on_request))
+        self.mood = mood
         self._listener = Listener(host, port, self._serve)
 
     def start(self) -> Self:
@@ -93,6 +111,11 @@ class Emulator:
     def inlet_url(self, inlet: str) -> str:
         """The URL of a DCCS inlet, as Flow Service would give it."""
         return f"{self.url}{dccs.PATH}{inlet}"
+
+    @property
+    def token_url(self) -> str:
+        """Where IMS answers."""
+        return f"{self.url}{ims.PATH}"
 
     def add_fault(self, fault: Fault) -> None:
         """Queue a fault for the next matching requests; an offline fault that names no request acts at once."""
@@ -128,6 +151,11 @@ class Emulator:
         return self._memory.requests
 
     @property
+    def token_requests(self) -> int:
+        """How often IMS was asked for a token, whatever it answered."""
+        return self._memory.token_requests
+
+    @property
     def unknown_paths(self) -> dict[str, int]:
         """Paths that no service has, and how often each was asked for."""
         return self._memory.unknown_paths
@@ -149,7 +177,7 @@ class Emulator:
                 reply = self._services.reply(request)
                 more = False
                 try:
-                    more = _send(connection, cut, reply, request)
+                    more = send(connection, cut, reply, request)
                 finally:
                     if reply.offline is not None:  # only now: it cuts the connection the answer travels on
                         self.go_offline(reply.offline.seconds)
@@ -165,21 +193,3 @@ def _read(reader: Reader, connection: socket.socket) -> Request | None:
         document = {"status": error.status, "title": "Bad request", "detail": error.reason}
         connection.sendall(render(json_answer(error.status, document), keep_alive=False))
         return None
-
-
-def _send(connection: socket.socket, cut: threading.Event, reply: Reply, request: Request) -> bool:
-    """Send the reply with its waits. False: the connection is over."""
-    if reply.answer is None or (reply.wait_seconds and cut.wait(reply.wait_seconds)):
-        return False
-    data = render(reply.answer, request.keep_alive, with_body=request.method != "HEAD")
-    if reply.short:
-        connection.sendall(data[: len(data) - len(reply.answer.body) // 2])
-        return False
-    if not reply.drip_seconds:
-        connection.sendall(data)
-        return request.keep_alive
-    for index in range(len(data)):
-        connection.sendall(data[index : index + 1])
-        if cut.wait(reply.drip_seconds):
-            return False
-    return request.keep_alive

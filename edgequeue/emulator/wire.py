@@ -138,7 +138,8 @@ def render(answer: Answer, keep_alive: bool, with_body: bool = True) -> bytes:
         reason = "Unknown"
     lines = [f"HTTP/1.1 {answer.status} {reason}", f"Date: {_date(int(time.time()))}"]
     if answer.status not in (204, 304):  # RFC 9110, 8.6: no Content-Length where there can be no content
-        lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(answer.body)}"]
+        lines += [f"Content-Type: {answer.content_type}"] if answer.content_type else []
+        lines.append(f"Content-Length: {len(answer.body)}")
     lines += [f"{name}: {value}" for name, value in answer.headers]
     if not keep_alive:
         lines.append("Connection: close")

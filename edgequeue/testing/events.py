@@ -33,10 +33,12 @@ def response(status: int = 200, document: Any = None, **headers: str) -> HttpRes
 def accept(request: HttpRequest) -> HttpResponse:
     """The answer of a service that takes every event of the request: Adobe Edge Network's, or streaming ingestion's."""
     document = json.loads(request.body)
+    address = urlsplit(request.url)
+    inlet = address.path.rpartition("/")[2]
     if "messages" in document:
         receipts = [{"xactionId": f"test:{position}"} for position in range(len(document["messages"]))]
-        return response(200, {"inletId": "test", "batchId": "test", "responses": receipts})
+        return response(200, {"inletId": inlet, "batchId": "test", "responses": receipts})
     if "events" not in document:  # one message on the single endpoint
-        return response(200, {"inletId": "test", "xactionId": "test", "receivedTimeMs": 0})
-    request_id = parse_qs(urlsplit(request.url).query).get("requestId", ["test"])[0]
+        return response(200, {"inletId": inlet, "xactionId": "test", "receivedTimeMs": 0})
+    request_id = parse_qs(address.query).get("requestId", ["test"])[0]
     return response(200, {"requestId": f"{request_id}-0123456789abcdef", "handle": []})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgequeue.errors import ConfigError, LeaseLost, MaybeSent, NotSent, QueueClosed
+from edgequeue.learning import NOTHING, Doubt, Learned, Suspect
 from edgequeue.model import EVENT_ID_LENGTH, Disposition, Draft, Priority, Problem, Status
 from edgequeue.outcome import Death, Verdict
 from edgequeue.retry import Hold, HoldState
@@ -565,6 +566,26 @@ class StoreContract:
         assert store.hold(WEB) == HOLD, "unchanged where the settlement brings none"
         answer(store, send(store, lease), ACCEPTED, hold=Hold())
         assert store.hold(WEB) == Hold()
+
+    def test_what_was_learned_is_kept_as_it_is(self, store: Store) -> None:
+        """Written with a settlement, read by the next holder of the lease; nothing is known of others."""
+        assert store.learned(WEB) == NOTHING
+        put(store, 1)
+        suspects = {7: Suspect(Doubt.FAILED, 3, 1, -2, True), 2**40: Suspect(Doubt.REFUSED, 1)}
+        learned = Learned(suspects=suspects, probed=True, bytes_max=20_000, bytes_until_ms=9_000, echoes=True)
+        answer(store, send(store, lease_of(store)), DEFERRED, learned=learned)
+        assert store.learned(WEB) == learned
+        assert list(store.learned(WEB).suspects) == [7, 2**40]
+        assert store.learned(TILL) == NOTHING
+
+    def test_a_late_holder_writes_down_nothing_that_it_learned(self, store: Store) -> None:
+        """Another worker has the lease, and knows more by now."""
+        put(store, 1)
+        travelling = send(store, lease_of(store))
+        kill(store, travelling)
+        lease_of(store)
+        answer(store, travelling, DEFERRED, learned=Learned(probed=True))
+        assert store.learned(WEB) == NOTHING
 
     def test_a_hold_is_shown_with_the_event_that_waits_for_it(self, store: Store, clock: ManualClock) -> None:
         """The next attempt is when the destination may be tried again, as long as that is to come."""

@@ -149,9 +149,9 @@ def test_a_paused_destination_says_what_to_do_once_it_is_mended() -> None:
     assert said(row(held(HoldState.PAUSED, code="http_401"))).endswith("Then run: edgequeue sync.")
 
 
-def test_events_that_were_refused_and_wait_say_so() -> None:
-    """There is no reason of the destination's."""
-    assert "refused" in said(row(next_due_ms=NOW_MS + 5_000))
+def test_events_that_failed_alone_and_wait_say_so() -> None:
+    """The destination is well; what waits has failed by itself, and holds up no other."""
+    assert "waiting: what failed wherever it went is set aside" in said(row(next_due_ms=NOW_MS + 5_000))
 
 
 def test_each_destination_in_trouble_has_its_sentence() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,3 +79,23 @@ def batch(client: httpx.Client) -> Callable[..., httpx.Response]:
         return client.post(url, json={"messages": list(messages)}, headers=headers or {})
 
     return post
+
+
+@pytest.fixture
+def said(edge_event: Callable[..., Document]) -> Callable[..., bytes]:
+    """All the bytes that Edge answers, up to the end of the connection; ConnectionResetError where it is reset."""
+
+    def ask(emulator: Emulator, event_id: str = "e-1", connection: str = "close", most: int | None = None) -> bytes:
+        body = json.dumps({"events": [edge_event(event_id)]}).encode()
+        head = (
+            f"POST /ee/v2/collect?dataStreamId=web HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Connection: {connection}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        received = b""
+        with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as opened:
+            opened.sendall(head.encode() + body)
+            while (most is None or len(received) < most) and (part := opened.recv(65536)):
+                received += part
+        return received
+
+    return ask

@@ -41,7 +41,7 @@ def test_compact_text_says_what_the_values_say(text, fault):
         ("delay:seconds=nan", "seconds=nan: must be from 0"),
         ("delay:seconds=-1", "seconds=-1.0: must be from 0"),
         ("delay:times=0", "times=0: must be 1 or more"),
-        ("delay:service=ims", "service='ims': must be one of: edge, dccs"),
+        ("delay:service=mail", "service='mail': must be one of: edge, dccs, ims"),
         ("status:status=99", "status=99: must be from 200"),
         ("status:code=9999", "code='9999': known are: 0000, 0001"),
         ("retry_after:status=500", "retry_after takes 429 or 503"),

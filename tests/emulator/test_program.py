@@ -15,9 +15,9 @@ import edgequeue.emulator
 ROOT = Path(edgequeue.emulator.__file__).parents[2]
 
 
-def program(*arguments):
+def program(*arguments, module="edgequeue.emulator"):
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "edgequeue.emulator", *arguments],
+        [sys.executable, "-W", "error", "-m", module, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -52,12 +52,33 @@ def test_the_quiet_program_says_only_the_first_and_the_last(client):
     assert output == "arrived 0, distinct 0, duplicates 0\n"
 
 
+@pytest.mark.parametrize("command", [("edgequeue.emulator",), ("edgequeue", "emulator")])
+def test_the_program_has_moods_and_a_token_service(client, command):
+    """As a module and as a command: a mood of rate 1 strikes each request; IMS knows the one client."""
+    module, *first = command
+    mood = ("--mood", "status:status=418:service=edge", "--mood-rate", "1", "--mood-seed", "7")
+    credentials = ("--client-id", "till", "--client-secret", "s", "--token-seconds", "60")
+    with program(*first, "--port", "0", *credentials, *mood, module=module) as running:
+        address = running.stdout.readline().split()[-1]
+        form = {"grant_type": "client_credentials", "client_id": "till", "client_secret": "s", "scope": "openid"}
+        token = client.post(f"{address}/ims/token/v3", data=form).json()
+        assert client.post(f"{address}/ee/v2/collect", json={}).status_code == 418
+        running.terminate()
+        output, errors = running.communicate(timeout=30)
+    assert token["expires_in"] == 60
+    assert token["access_token"] not in output
+    assert "ims  POST /ims/token/v3  0 events  200" in output
+    assert errors == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--fault", "storm"], "unknown fault 'storm'; known are: offline"),
         (["--fault", "offline"], "offline needs seconds"),
         (["--error-shape", "odd"], "invalid choice"),
+        (["--mood-rate", "2"], "2 is not from 0 to 1"),
+        (["--mood", "offline"], "offline needs seconds"),
     ],
 )
 def test_the_program_explains_wrong_options(arguments, complaint):

@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -16,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from edgequeue.errors import QueueBusy, SchemaError
+from edgequeue.learning import NOTHING
 from edgequeue.store import schema
 from edgequeue.store.facade import SqliteStore
 from edgequeue.store.tables import metadata
@@ -134,6 +136,27 @@ def test_the_columns_stand_in_the_order_that_the_statements_count_on(template: P
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
         assert columns == [column.name for column in table.columns]
     connection.close()
+
+
+def test_a_database_of_the_first_revision_is_upgraded_with_its_events(tmp_path: Path) -> None:
+    """Opened by this version, it keeps what it has, and has what is new."""
+    path = tmp_path / "queue.db"
+    schema.create_file(path)
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_dir()))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("INSERT INTO queue VALUES (1, 'abcdefgh', 0)")
+        connection.exec_driver_sql("INSERT INTO destinations (name, type) VALUES ('web', 'adobe-edge')")
+        connection.exec_driver_sql("INSERT INTO events VALUES (1, 5, 1, 1, 0, 0, 1, 0, NULL, 'P4711', 0, x'7b7d')")
+        connection.exec_driver_sql("INSERT INTO pending (destination, priority, sequence) VALUES (1, 1, 1)")
+    engine.dispose()
+    store = SqliteStore.open(path, clock=ManualClock())
+    assert (store.counts().pending, store.find("P4711")[0].destination, store.learned(WEB)) == (1, WEB, NOTHING)
+    store.close()
+    assert revision(path) == [schema.REVISION]
 
 
 # --- when they run ----------------------------------------------------------------------------------------------------
