@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edgequeue._version import __version__
 
 if TYPE_CHECKING:
-    from edgequeue.auth import Bearer, Secret
+    from edgequeue.auth import Bearer, Ims, Secret
     from edgequeue.destinations.adobe_dccs import AdobeDccs
     from edgequeue.destinations.adobe_edge import AdobeEdge
     from edgequeue.destinations.base import Destination
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from edgequeue.views import Paused, QueueStatus, Record, RecordDetail, RequestView, SyncReport
 
 _HOMES = {
-    "edgequeue.auth": ("Bearer", "Secret"),
+    "edgequeue.auth": ("Bearer", "Ims", "Secret"),
     "edgequeue.destinations.adobe_dccs": ("AdobeDccs",),
     "edgequeue.destinations.adobe_edge": ("AdobeEdge",),
     "edgequeue.destinations.base": ("Destination",),
@@ -70,6 +70,7 @@ __all__ = [
     "Destination",
     "EdgeQueueError",
     "EventQueue",
+    "Ims",
     "InvalidEvent",
     "Paused",
     "Priority",

@@ -20,7 +20,7 @@ from edgequeue.destinations.base import Destination
 from edgequeue.errors import EdgeQueueError, LeaseLost, MaybeSent, NotSent, TransportError
 from edgequeue.learning import NOTHING
 from edgequeue.model import Batch, HttpRequest, HttpResponse, Problem
-from edgequeue.outcome import Death, Outcome, Settlement, failed, settle, signal_of
+from edgequeue.outcome import OURS, Death, Outcome, Settlement, failed, settle, signal_of
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
 from edgequeue.sender import Sender
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
@@ -104,14 +104,13 @@ class Sending:
         if not loads:
             next_due_ms = self._store.next_due_ms(self.destination.name)
             return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
-        if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
-            return self._held_back(offline, loads, now_ms, by_hand)
         credentials = self.destination.credentials.headers(self._sender, anew=by_hand)
         if isinstance(credentials, Denied):
-            signal = Signal(credentials.state, credentials.problem, credentials.retry_after_seconds)
-            return self._held_back(signal, loads, now_ms, by_hand)
+            return self._denied(credentials, loads, now_ms, by_hand)
         wanted = self.destination.credential_headers
         signed = {name: credentials[name] for name in wanted if name in credentials}
+        if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
+            return self._held_back(offline, loads, now_ms, by_hand)
         try:
             turn = self._send(loads, signed, by_hand)
         except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
@@ -318,6 +317,12 @@ class Sending:
         except NotSent as error:
             return signal_of(error)
         return None
+
+    def _denied(self, denied: Denied, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
+        if denied.problem.code in OURS:  # we ended the token's request ourselves: that says nothing about anybody
+            return Turn(claimed=sum(len(load.records) for load in loads))
+        signal = Signal(denied.state, denied.problem, denied.retry_after_seconds)
+        return self._held_back(signal, loads, now_ms, by_hand)
 
     def _held_back(self, signal: Signal, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
         """Nothing is sent and no event is touched: no network, or no credentials."""

@@ -1,4 +1,4 @@
-"""`doctor`: looks at everything that sending needs, and says what is wrong and what to do. Sends nothing."""
+"""`doctor`: looks at everything that sending needs, and says what is wrong and what to do. Sends no event."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     """Look at configuration, database, ledger, disk, permissions, clock, and for each destination at the network and
     the token; say what is wrong and what to do.
 
-    A connection to each destination is opened and closed (5 seconds at most); no request is sent. The exit code is
-    that of the worst finding: 5 database or disk, 2 configuration, token, clock or a pause, 3 events wait and nothing
-    sends them, or a destination is out of reach, 4 events were refused. WRONG is for you to mend; WARN may pass.
+    A connection to each destination is opened and closed (5 seconds at most), and an account of type ims is asked for a
+    token; no event is sent. The exit code is that of the worst finding: 5 database or disk, 2 configuration, token,
+    clock or a pause, 3 events wait and nothing sends them, or a service is out of reach, 4 events were refused. WRONG
+    is for you to mend; WARN may pass.
     """
     state: State = ctx.obj
     found: list[Finding] = []
@@ -249,9 +250,7 @@ def _clock() -> Finding:
 
 def _destination(destination: Destination) -> Iterable[Finding]:
     """Whether it can be reached, and whether there are credentials for it."""
-    from edgequeue.auth import Denied
     from edgequeue.cli.reach import certificates, reach
-    from edgequeue.runner import over_http
 
     name = destination.name
     tls = certificates(destination)
@@ -262,11 +261,20 @@ def _destination(destination: Destination) -> Iterable[Finding]:
         remedy = None if reached.ok else "Check the network, its proxy and the endpoint; the events wait until then."
         yield Finding(f"destination {name}", reached.ok, reached.text, remedy, Code.REMAIN)
     if destination.auth is not None:
-        headers = destination.credentials.headers(over_http(destination), anew=True)
-        if isinstance(headers, Denied):
-            yield _wrong(f"token {name}", headers.problem.text, headers.problem.remedy)
-        else:
-            yield Finding(f"token {name}", True, "there is one; whether it is accepted only sending can tell")
+        yield _token(destination)
+
+
+def _token(destination: Destination) -> Finding:
+    """Whether there are credentials; where a token has to be fetched, this does."""
+    from edgequeue.auth import Denied
+    from edgequeue.cli.credential import obtained
+    from edgequeue.retry import HoldState
+
+    check, found = f"token {destination.name}", obtained(destination, CONNECT_SECONDS)
+    if not isinstance(found, Denied):
+        return Finding(check, True, f"{found}; whether it is accepted only sending can tell")
+    code = Code.WRONG if found.state is HoldState.PAUSED else Code.REMAIN
+    return Finding(check, False, found.problem.text, found.problem.remedy or "Check the network.", code)
 
 
 def _wrong(check: str, text: str, remedy: str) -> Finding:

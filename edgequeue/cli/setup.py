@@ -23,6 +23,8 @@ _TYPES = ("adobe-edge", "adobe-dccs")
         "edgequeue init --type adobe-edge --datastream-id 463c3d9a-…",
         "edgequeue init --type adobe-dccs --name till --endpoint https://dcs.adobedc.net/collection/667b… \\",
         "    --dataset-id … --schema-id https://ns.adobe.com/… --org-id …@AdobeOrg --token-env ADOBE_TOKEN",
+        "edgequeue init --type adobe-edge --datastream-id 463c3d9a-… --org-id …@AdobeOrg \\",
+        "    --client-id … --client-secret-env ADOBE_CLIENT_SECRET",
     )
 )
 @click.option("--type", "kind", type=click.Choice(_TYPES), help="What the destination is; asked for if missing.")
@@ -33,7 +35,10 @@ _TYPES = ("adobe-edge", "adobe-dccs")
 @click.option("--schema-id", metavar="URI", help="adobe-dccs: the $id of the schema.")
 @click.option("--org-id", metavar="ID", help="The IMS organisation, …@AdobeOrg.")
 @click.option("--token-env", metavar="NAME", help="Authenticate with the access token in this variable.")
-@click.option("--client-id", metavar="ID", help="With --token-env: sent as x-api-key.")
+@click.option(
+    "--client-secret-env", metavar="NAME", help="Authenticate as --client-id with the secret in this variable."
+)
+@click.option("--client-id", metavar="ID", help="The project's client id; sent as x-api-key.")
 @click.option("--database", metavar="PATH", help="The queue's file. [default: queue.db beside the configuration]")
 @click.option(
     "--emulator",
@@ -74,6 +79,8 @@ def _place(state: State) -> Path:
 def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: dict[str, str | None]) -> Answers:
     """The options, completed by asking where somebody can answer."""
     known = {key: value for key, value in given.items() if value}
+    if "token_env" in known and "client_secret_env" in known:
+        raise click.UsageError("Give --token-env or --client-secret-env, not both.", ctx)
     if emulator is not None:
         if kind not in (None, "adobe-edge"):
             raise click.UsageError("--emulator writes a destination of type adobe-edge.", ctx)
@@ -86,7 +93,8 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
         kind = click.prompt("Type of the destination", type=click.Choice(_TYPES), default=_TYPES[0])
     start = Answers(kind, name="web" if kind == "adobe-edge" else "till")
     questions = {"adobe-edge": ("datastream_id",), "adobe-dccs": ("endpoint", "dataset_id", "schema_id", "org_id")}
-    for key in questions[kind]:
+    signing = ("client_id", "org_id") if "client_secret_env" in known else ()
+    for key in dict.fromkeys((*questions[kind], *signing)):
         if key not in known and asks:
             known[key] = click.prompt(_QUESTIONS[key])
     return replace(start, **known)
@@ -98,6 +106,7 @@ _QUESTIONS = {
     "dataset_id": "Dataset id",
     "schema_id": "Schema id (https://ns.adobe.com/…)",
     "org_id": "IMS organisation (…@AdobeOrg)",
+    "client_id": "Client id of the project (Adobe Developer Console)",
 }
 
 
@@ -137,8 +146,10 @@ def _say_next(path: Path, answers: Answers, emulator: str | None) -> None:
         port = "" if emulator == LOOPBACK else f" --port {emulator.rsplit(':', 1)[-1].strip('/')}"
         click.echo(f"  edgequeue emulator{port}          (in another terminal)")
     else:
-        if answers.token_env:
-            click.echo(f"  export {answers.token_env}=…          (the access token)")
+        if answers.signs:
+            variable = answers.token_env or answers.client_secret_env
+            what = "client secret" if answers.client_secret_env else "access token"
+            click.echo(f"  export {variable}=…          (the {what})")
         click.echo(f"  edgequeue{option} doctor")
     click.echo(f"  echo '{SAMPLES[answers.type]}' | edgequeue{option} enqueue")
     click.echo(f"  edgequeue{option} sync")

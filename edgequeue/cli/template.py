@@ -31,12 +31,18 @@ class Answers:
     org_id: str | None = None
     client_id: str | None = None
     token_env: str | None = None
+    client_secret_env: str | None = None
+
+    @property
+    def signs(self) -> bool:
+        """Whether requests carry credentials."""
+        return bool(self.token_env or self.client_secret_env)
 
 
 def configuration(answers: Answers) -> str:
     """The text of an edgequeue.toml; keys without an answer stand in it as comments."""
     parts = [_HEAD, "\n".join(_queue(answers)), "\n".join(_destination(answers))]
-    if answers.token_env:
+    if answers.signs:
         parts.append("\n".join(_auth(answers)))
     return "\n\n".join(parts) + "\n"
 
@@ -66,13 +72,21 @@ def _destination(answers: Answers) -> Iterable[str]:
         yield _line("dataset_id", answers.dataset_id, "…", "needed unless events bring header and body")
         yield _line("schema_id", answers.schema_id, "https://ns.adobe.com/…", "the schema's $id")
         yield "schema_version = 1"
-    if answers.token_env:
+    if answers.signs:
         yield 'auth = "adobe"'
     yield '# reference_path = "xdm.commerce.order.purchaseID"   # your own key in the event; see edgequeue find'
 
 
 def _auth(answers: Answers) -> Iterable[str]:
     yield "[auth.adobe]"
+    if answers.client_secret_env:
+        yield 'type = "ims"                  # tokens are fetched; all of this stands in Adobe\'s Developer Console'
+        yield _line("client_id", answers.client_id, "…", "sent as x-api-key too")
+        yield f"client_secret_env = {quoted(answers.client_secret_env)}    # the variable that holds the client secret"
+        yield _line("org_id", answers.org_id, "…@AdobeOrg", "sent as x-gw-ims-org-id")
+        yield 'scopes = ["openid", "AdobeID"]   # and those of your project'
+        yield _line("endpoint", None, "https://ims-na1.adobelogin.com/ims/token/v3", "the token service")
+        return
     yield 'type = "bearer"'
     yield f"token_env = {quoted(answers.token_env or '')}    # the variable that holds the access token"
     yield _line("client_id", answers.client_id, "…", "sent as x-api-key")

@@ -6,7 +6,7 @@
 
 Reading a configuration resolves no secret and touches no network. Every mistake is a ConfigError that names the
 file, the table, the key and the remedy. `tables` checks any table against a dataclass; `settings` says what
-edgequeue's tables are; `finding` where the file lies.
+edgequeue's tables are; `finding` where the file lies; `wording` how an error says it.
 """
 
 from edgequeue.config.finding import find_config

@@ -16,13 +16,17 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from edgequeue.auth import Bearer, Credentials
-from edgequeue.config.tables import Table, nearest
+from edgequeue.auth import Bearer, Credentials, Ims
+from edgequeue.config.tables import Table
+from edgequeue.config.wording import nearest
 from edgequeue.destinations import destination_class, destination_types
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import ConfigError
 
 DATABASE_VARIABLE = "EDGEQUEUE_DATABASE"
+
+_ACCOUNTS: Mapping[str, type[Bearer | Ims]] = {"bearer": Bearer, "ims": Ims}
+"""The types of `[auth.NAME]`."""
 
 _T = TypeVar("_T")
 
@@ -146,13 +150,15 @@ def _file_of(database: str) -> str:
 
 def _account(table: Table) -> Credentials:
     """The account that `[auth.NAME]` describes; its secret is not read here."""
-    found = _type(table, ("bearer",))
-    if found == "ims":
-        remedy = 'use type = "bearer" with token, token_env or token_file'
-        raise table.fault(f'type "ims" comes next, this version supports type "bearer"; {remedy}')
-    if found != "bearer":
-        raise table.fault(f"type is not known{nearest(found, ('bearer',))}")
-    return Bearer(**table.read(Bearer, also=["type"]))
+    found = _type(table, tuple(_ACCOUNTS))
+    if found not in _ACCOUNTS:
+        raise table.fault(f"type is not known{nearest(found, _ACCOUNTS)}")
+    kind = _ACCOUNTS[found]
+    values = table.read(kind, also=["type"], given=["_tokens"])
+    try:
+        return kind(**values)
+    except ConfigError as error:  # "Ims: endpoint is …": here the table has a name
+        raise table.fault(str(error).partition(": ")[2]) from error
 
 
 def _destination(name: str, table: Table) -> Destination:

@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from edgequeue.auth import Credentials, Secret
+from edgequeue.config.wording import kind_of, nearest
 from edgequeue.errors import ConfigError
 
 _WANTED: Mapping[Any, str] = {
@@ -24,6 +25,7 @@ _WANTED: Mapping[Any, str] = {
     bool: "true or false without quotes",
     Path: "a path in quotes",
     Credentials: "the name of an [auth.*] table in quotes",
+    tuple[str, ...]: 'a list of texts, as in ["openid", "AdobeID"]',
 }
 
 
@@ -111,7 +113,10 @@ class Table:
             return None
         match written[0].removeprefix(key):
             case "_env":
-                return Secret(env=self.text(written[0]))
+                try:
+                    return Secret(env=self.text(written[0]))
+                except ConfigError as error:
+                    raise self.fault(f"{written[0]}: {error}") from error
             case "_file":
                 return Secret(path=self.path(written[0]))
         self.literals.append(f"[{self.name}] {key}")
@@ -123,6 +128,8 @@ class Table:
             return self.path(key)
         if kind is Credentials:
             return self._account(key)
+        if kind == tuple[str, ...]:
+            return self._texts(key)
         if get_origin(kind) is Literal:
             if value not in get_args(kind):
                 choices = " or ".join(f'"{choice}"' for choice in get_args(kind))
@@ -135,6 +142,14 @@ class Table:
             return value
         raise self._mismatch(key, kind)
 
+    def _texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; one text stands for a list of one."""
+        value = self.values[key]
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise self._mismatch(key, tuple[str, ...])
+        return tuple(texts)
+
     def _account(self, key: str) -> Credentials:
         name = self.text(key, Credentials)
         if name not in self.accounts:
@@ -146,40 +161,11 @@ class Table:
         return self.fault(f"{key} is {kind_of(self.values[key])}; write {_WANTED[kind]}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error: the known name nearest to a wrong one (all that are equally near), or what is known."""
-    from difflib import SequenceMatcher, get_close_matches  # only who made a mistake pays for it
-
-    names = sorted(set(known))
-    close = get_close_matches(name, names, n=3)
-    if not close:
-        return f"; known are: {', '.join(names) or 'none'}"
-    likeness = {each: SequenceMatcher(None, each, name).ratio() for each in close}
-    best = [each for each in close if likeness[each] == likeness[close[0]]]
-    return f"; did you mean {' or '.join(best)}?"
-
-
-def kind_of(value: Any) -> str:
-    """What a TOML value is, in words."""
-    match value:
-        case bool():
-            return "true or false"
-        case str():
-            return "a text"
-        case int():
-            return "a whole number"
-        case float():
-            return "a number with a fraction" if math.isfinite(value) else "not a finite number"
-        case list():
-            return "a list"
-        case dict():
-            return "a table"
-    return "a date or a time"
-
-
 def _kind(hint: Any) -> Any:
-    """The type of a setting, without its `| None`."""
+    """The type of a setting, without its `| None`; a Secret may be given as text in Python, and is one here."""
     options = [each for each in get_args(hint) if each is not NoneType]
+    if Secret in options:
+        return Secret
     return options[0] if NoneType in get_args(hint) and len(options) == 1 else hint
 
 

@@ -22,7 +22,7 @@ def test_the_public_names_are_these() -> None:
     """Adding or removing a name is a decision: it changes this list and the changelog."""
     assert set(edgequeue.__all__) == {
         "AdobeDccs", "AdobeEdge", "Bearer", "ConfigError", "Destination", "EdgeQueueError", "EventQueue",
-        "InvalidEvent", "Paused", "Priority", "QueueBusy", "QueueClosed", "QueueFull", "QueueStatus", "Record",
+        "Ims", "InvalidEvent", "Paused", "Priority", "QueueBusy", "QueueClosed", "QueueFull", "QueueStatus", "Record",
         "RecordDetail", "RequestView",
         "SchemaError", "SchemaTooNew", "Secret", "Status", "StoreDamaged", "StoreError", "StoreFull", "SyncReport",
         "__version__",

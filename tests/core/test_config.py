@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from edgequeue.auth import Bearer, Secret
+from edgequeue.auth import Bearer, Ims, Secret
 from edgequeue.config import Settings, find_config, load_settings, parse_settings
 from edgequeue.destinations.adobe_dccs import AdobeDccs
 from edgequeue.destinations.adobe_edge import AdobeEdge
@@ -20,6 +21,8 @@ FILE = Path("/srv/till/edgequeue.toml")
 QUEUE = '[queue]\ndatabase = "queue.db"\n'
 WEB = '[destinations.web]\ntype = "adobe-edge"\ndatastream_id = "3849362a"\n'
 AUTH = '[auth.adobe]\ntype = "bearer"\ntoken_env = "ADOBE_TOKEN"\n'
+IMS = '[auth.adobe]\ntype = "ims"\nclient_id = "c"\norg_id = "o@AdobeOrg"\n'
+SIGNED = IMS + 'client_secret_env = "SECRET"\n'
 
 
 def parsed(text: str) -> Settings:
@@ -88,6 +91,46 @@ def test_an_account_is_one_object_for_all_that_name_it() -> None:
     destinations = parsed(QUEUE + web + web.replace("web", "app") + AUTH).destinations
     assert isinstance(destinations["web"].auth, Bearer)
     assert destinations["web"].auth is destinations["app"].auth
+
+
+def test_an_ims_account_is_one_object_for_destinations_of_any_type() -> None:
+    """So that they share one token: two requests for it would be one too many."""
+    till = '[destinations.till]\ntype = "adobe-dccs"\nendpoint = "https://dcs.adobedc.net/collection/667b"\n'
+    destinations = parsed(QUEUE + SIGNED + "".join(each + 'auth = "adobe"\n' for each in (WEB, till))).destinations
+    assert isinstance(destinations["web"].auth, Ims)
+    assert destinations["web"].auth is destinations["till"].auth
+
+
+def test_an_ims_account_has_the_scopes_and_the_address_that_adobe_names() -> None:
+    """The defaults, and every key; its secret is not read here."""
+    web = WEB + 'auth = "adobe"\n'
+    assert parsed(QUEUE + web + SIGNED).destinations["web"].auth == Ims("c", Secret(env="SECRET"), "o@AdobeOrg")
+    assert Ims("c", "s", "o").scopes == ("openid", "AdobeID")
+    assert Ims("c", "s", "o").endpoint == "https://ims-na1.adobelogin.com/ims/token/v3"
+    more = 'client_secret_file = "no/such/file"\nscopes = ["openid", "x"]\nendpoint = "http://127.0.0.1:80/t"\n'
+    expected = Ims("c", Secret(path=Path("/srv/till/no/such/file")), "o@AdobeOrg", ("openid", "x"))
+    assert parsed(QUEUE + web + IMS + more).destinations["web"].auth == replace(
+        expected, endpoint="http://127.0.0.1:80/t"
+    )
+    for scopes in ('"openid,x"', '"openid x"', '["openid", "x"]'):
+        found = parsed(QUEUE + web + SIGNED + f"scopes = {scopes}").destinations["web"].auth
+        assert isinstance(found, Ims)
+        assert found.scopes == ("openid", "x")
+
+
+@pytest.mark.parametrize("kind", [Bearer, Ims])
+def test_every_key_of_an_account_is_documented(kind: type[Bearer | Ims]) -> None:
+    """docs/configuration.md has a table for each type, with each key and no other, and an example that is one."""
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition(f'### `type = "{kind.__name__.lower()}"`')
+    section = re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    written = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    secrets = {"token", "client_secret"}
+    keys = {each.name for each in fields(kind) if each.init}
+    assert written == keys | {f"{key}_{how}" for key in keys & secrets for how in ("env", "file")}
+    for block in re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL):
+        assert isinstance(parsed(QUEUE + block).destinations["web"].auth, kind)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +296,30 @@ ERRORS = [
     ("an account in place", QUEUE + WEB + "auth = {}", "[destinations.web] auth is a table", "the name of an [auth.*]"),
     ("an account without a type", QUEUE + '[auth.a]\ntoken = "s3cr3t"', "[auth.a] type is missing", "bearer"),
     ("an unknown kind of account", QUEUE + '[auth.a]\ntype = "baerer"', "[auth.a] type", "did you mean bearer?"),
-    ("what comes next", QUEUE + '[auth.a]\ntype = "ims"', '[auth.a] type "ims" comes next', 'type = "bearer"'),
+    ("no client", QUEUE + '[auth.a]\ntype = "ims"', "[auth.a] client_id is missing", "add it"),
+    ("no client's secret", QUEUE + IMS, "[auth.adobe] client_secret or client_secret_env or client_sec", "add it"),
+    ("no organisation", QUEUE + SIGNED.replace("org_id", "#"), "[auth.adobe] org_id is missing", "add it"),
+    ("a client with spaces", QUEUE + SIGNED.replace('"c"', '"s3cr3t c"'), "[auth.adobe] client_id is", "copy it again"),
+    ("a secret for a variable", QUEUE + IMS + 'client_secret_env = "s3cr3t-"', "client_secret_env: ", "give the name"),
+    ("a number for scopes", QUEUE + SIGNED + "scopes = 5", "[auth.adobe] scopes is a whole number", "a list of texts"),
+    ("scopes of numbers", QUEUE + SIGNED + "scopes = [5]", "[auth.adobe] scopes is a list", "a list of texts"),
+    ("no scopes", QUEUE + SIGNED + "scopes = []", "[auth.adobe] scopes is empty", "Developer Console"),
+    ("no address", QUEUE + SIGNED + 'endpoint = "ims"', "[auth.adobe] endpoint is no address", "adobelogin.com"),
+    (
+        "an address in clear",
+        QUEUE + SIGNED + 'endpoint = "http://ims.example/s3cr3t"',
+        "[auth.adobe] endpoint is http://",
+        "use https://",
+    ),
+    (
+        "a secret in the address",
+        QUEUE + SIGNED + 'endpoint = "https://ims.example/t?client_secret=s3cr3t"',
+        "[auth.adobe] endpoint holds",
+        "give the address alone",
+    ),
+    ("a key of a bearer", QUEUE + SIGNED + 'token_env = "T"', "[auth.adobe] token_env is no known key", "known are"),
+    ("a key of ours", QUEUE + SIGNED + '_clock = "x"', "[auth.adobe] _clock is no known key", "known are"),
+    ("a memory of ours", QUEUE + SIGNED + '_tokens = "x"', "[auth.adobe] _tokens is no known key", "known are"),
     ("no secret", QUEUE + '[auth.a]\ntype = "bearer"', "[auth.a] token or token_env or token_file is missing", "add"),
     (
         "two secrets",
@@ -284,6 +350,7 @@ KEYS = [
     (QUEUE, ["keep_delivered_days", "keep_dead_days", "max_bytes", "max_events", "durability"]),
     (QUEUE + WEB, [each.name for each in fields(AdobeEdge) if each.name not in ("name", "datastream_id")]),
     (QUEUE + AUTH, ["token_file", "client_id", "org_id"]),
+    (QUEUE + SIGNED, ["client_secret_file", "scopes", "endpoint"]),
 ]
 
 

@@ -1,9 +1,4 @@
-"""Credentials: how a request proves who sends it. `bearer` tokens given as a value, a variable or a file.
-
-Secrets are read when something is sent, never when a configuration is read or a queue is looked at, and they never
-show in a repr, a log, an exception or the database. What cannot be obtained is a value (`Denied`), so that the
-destination waits and no event is touched.
-"""
+"""The interface of an account, secrets and where they are found, and the accounts that need no network."""
 
 from __future__ import annotations
 
@@ -76,27 +71,37 @@ class Secret:
         return found or Problem("no_secret", f"{self.path} is empty", "Put the secret into it.")
 
 
+def as_secret(given: object, what: str) -> Secret:
+    """A secret that was given as one or as text; ConfigError names `what` it is and never shows it."""
+    if isinstance(given, str):
+        return Secret(given)
+    if isinstance(given, Secret):
+        return given
+    raise ConfigError(f"{what} is a text or a Secret(env=…), Secret(path=…)")
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be an access token: visible ASCII characters and nothing else (RFC 6750, b64token)."""
+    return text.isascii() and text.isprintable() and " " not in text and bool(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Bearer:
     """A ready-made access token, with the account's `client_id` and `org_id` where a service asks for them."""
 
-    token: Secret
+    token: Secret | str
     client_id: str | None = None
     org_id: str | None = None
 
     def __post_init__(self) -> None:
         """A token given as text is a secret from then on: it shows in no repr."""
-        token: object = self.token
-        if isinstance(token, str):
-            object.__setattr__(self, "token", Secret(token))
-        elif not isinstance(token, Secret):
-            raise ConfigError("Bearer: token is a text or a Secret(env=…), Secret(path=…)")
+        object.__setattr__(self, "token", as_secret(self.token, "Bearer: token"))
 
     def headers(self, sender: Sender, *, anew: bool = False) -> Mapping[str, str] | Denied:
-        token = self.token.read()
+        token = self._read()
         if isinstance(token, Problem):
             return Denied(token)
-        if not token.isascii() or not token.isprintable() or " " in token:
+        if not is_token(token):
             text = "the access token holds a character that no token has (a space, a line break, a control character)"
             return Denied(Problem("bad_secret", text, "Copy it again, the token alone."))
         found = {"authorization": f"Bearer {token}"}
@@ -108,8 +113,11 @@ class Bearer:
 
     def renew(self, refused: Mapping[str, str]) -> bool:
         """Whether the file or the variable holds another token by now."""
-        token = self.token.read()
+        token = self._read()
         return isinstance(token, str) and refused.get("authorization") != f"Bearer {token}"
+
+    def _read(self) -> str | Problem:
+        return as_secret(self.token, "Bearer: token").read()
 
 
 @dataclass(frozen=True, slots=True)
