@@ -24,6 +24,9 @@ ROUNDS = 25
 
 BATCH_EVENTS, IN_FLIGHT = 5, 2
 
+REQUESTS_MAX = 12
+"""A sync is killed before so many requests."""
+
 SELLER = """
 import sys
 from edgequeue import EventQueue
@@ -100,8 +103,11 @@ def test_fifty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         config.write_text(CONFIG.format(url=service.url, batch=BATCH_EVENTS, in_flight=IN_FLIGHT))
         acknowledged += sell_until_killed(config, 40)
         for _ in range(ROUNDS):
+            with EventQueue.open(config) as queue:  # enough to send, so that the sync cannot end before it is killed
+                event = {"xdm": {"identityMap": {"Till": [{"id": "till-7", "primary": True}]}}}
+                acknowledged += queue.enqueue_many([event] * BATCH_EVENTS * REQUESTS_MAX)
             with start(SYNCER, config) as syncer:
-                killer.arm(syncer, dice.randrange(1, 12))
+                killer.arm(syncer, dice.randrange(1, REQUESTS_MAX))
                 acknowledged += sell_until_killed(config, dice.randrange(1, 40))
                 syncer.wait(timeout=60)
                 kills += syncer.returncode == -signal.SIGKILL
