@@ -259,6 +259,8 @@ class EventQueue(Looking):
 
         self.target(destination or next(iter(self.destinations), None))
         runner = Runner(self._store, self._enabled(destination), self._transport, self._keep, "sync", self._callbacks)
+        if timeout_seconds is not None:
+            runner.watch_network()
         try:
             report = sync(
                 runner.workers,

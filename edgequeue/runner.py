@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgequeue.destinations.base import Destination
 from edgequeue.model import Batch
@@ -16,6 +16,9 @@ from edgequeue.sender import Sender
 from edgequeue.store.base import Lease, Store
 from edgequeue.views import Paused
 from edgequeue.worker import Retention, Worker
+
+if TYPE_CHECKING:
+    from edgequeue.network import NetworkWatch
 
 log = logging.getLogger("edgequeue")
 
@@ -43,12 +46,25 @@ class Runner:
             for one in destinations
         ]
         self._by_name = {one.destination.name: one for one in self.workers}
+        self._watch: NetworkWatch | None = None
 
     def start(self) -> None:
         """Each worker on a daemon thread: an interpreter that exits without close loses nothing."""
+        self.watch_network()
         for worker in self.workers:
             thread = threading.Thread(target=worker.run, name=f"edgequeue-{worker.destination.name}", daemon=True)
             thread.start()
+
+    def watch_network(self) -> None:
+        """End the waits of those who are offline when the machine's network changes, where the system tells."""
+        from edgequeue.network import NetworkWatch
+
+        def changed() -> None:
+            for worker in self.workers:
+                worker.network_changed()
+
+        self._watch = NetworkWatch(changed)
+        self._watch.start()
 
     def nudge(self, name: str) -> None:
         """Something was enqueued for a destination."""
@@ -70,7 +86,9 @@ class Runner:
         return all(worker.ended.is_set() for worker in self.workers)
 
     def close(self) -> None:
-        """Close what reaches the services, where it was made here."""
+        """End the watch, and close what reaches the services where it was made here."""
+        if self._watch is not None:
+            self._watch.close()
         if not self._own_senders:
             return
         for sender in self._senders.values():

@@ -15,16 +15,15 @@ from typing import NamedTuple
 
 from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
-from edgequeue.courier import Answer, Couriers
+from edgequeue.courier import Couriers
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import EdgeQueueError, LeaseLost, MaybeSent, NotSent, TransportError
-from edgequeue.learning import NOTHING
-from edgequeue.model import Batch, HttpRequest, HttpResponse, Problem
-from edgequeue.outcome import OURS, Death, Outcome, Settlement, failed, settle, signal_of
-from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
+from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent
+from edgequeue.judging import Judge
+from edgequeue.model import Batch, Problem
+from edgequeue.outcome import OURS, Death, Settlement, signal_of
+from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal
 from edgequeue.sender import Sender
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
-from edgequeue.weighing import PROBE_TRIES_MIN, Trip, weigh
 
 log = logging.getLogger("edgequeue")
 
@@ -77,14 +76,10 @@ class Sending:
         self._store = store
         self._sender = sender
         self._couriers = Couriers(sender, destination.name)
-        self._policy = policy or RetryPolicy()
         self._dice = dice or Random()
+        self._judge = Judge(destination, policy or RetryPolicy(), self._dice)
         self._listener = listener
         self._lease: Lease | None = None
-        self._hold = Hold()
-        self._learned = NOTHING
-        self._confirm: frozenset[int] = frozenset()  # events to be sent on a fresh connection
-        self._renewed = False  # the credentials were refused and renewed, and nothing was accepted since
         self._paced_until_ms = 0
         self._unsettled: list[tuple[int, tuple[Batch, Settlement]]] = []
 
@@ -96,8 +91,8 @@ class Sending:
             return Turn(leased=False)
         self._write_down()
         now_ms = self._store.now_ms()
-        if self._hold.waits(now_ms, by_hand=by_hand):
-            return Turn(next_due_ms=self._hold.asked_until_ms if by_hand else self._hold.until_ms)
+        if self.hold.waits(now_ms, by_hand=by_hand):
+            return Turn(next_due_ms=self.hold.asked_until_ms if by_hand else self.hold.until_ms)
         if now_ms < self._paced_until_ms:
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
         loads, buried = self._loads(now_ms, events_max, by_hand)
@@ -109,7 +104,7 @@ class Sending:
             return self._denied(credentials, loads, now_ms, by_hand)
         wanted = self.destination.credential_headers
         signed = {name: credentials[name] for name in wanted if name in credentials}
-        if self._hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
+        if self.hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(offline, loads, now_ms, by_hand)
         try:
             turn = self._send(loads, signed, by_hand)
@@ -134,9 +129,9 @@ class Sending:
         except BaseException:
             self._store.release(lease)
             raise
-        self._lease, self._hold, self._learned = lease, hold, learned
+        self._lease, self._judge.hold, self._judge.learned = lease, hold, learned
         if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
-            self._say(hold)
+            self._judge.say()
         if rescued:
             extra = {"action": "rescue", "destination": self.destination.name, "requests": rescued}
             log.warning(
@@ -147,14 +142,13 @@ class Sending:
     def _loads(self, now_ms: int, events_max: int | None, by_hand: bool) -> tuple[list[Load], int]:
         """What to send now, and how many damaged events were set aside.
 
-        A destination in trouble is asked with one request; where it is paused, or batches fail again and again, with
-        one event. By hand means now: what waits by our own backoff is due.
+        A destination in trouble is asked with one request. By hand means now: what waits by our own backoff is due.
         """
         assert self._lease is not None
         limits = self.destination.limits
-        limits = replace(limits, bytes_max=self._learned.room(limits.bytes_max, now_ms))
+        limits = replace(limits, bytes_max=self._judge.learned.room(limits.bytes_max, now_ms))
         loads_max = self.destination.requests_in_flight_max
-        if self._hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
+        if self.hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
             loads_max = 1
         count = loads_max * limits.events_max
         if events_max is not None:
@@ -165,26 +159,14 @@ class Sending:
         if damaged:
             self._store.bury(self._lease, damaged, now_ms)
             log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
-        intact = [one for one in records if one.intact]
-        if self._hold.state is not HoldState.OK:  # what is under suspicion tells nothing about the service
-            intact = [one for one in intact if one.sequence not in self._learned.suspects] or intact
-        if self._probing and intact:
-            # Any of them, not always the oldest: it may be that very event that the service cannot do with.
-            intact = [self._dice.choice(intact)]
-        return fill(intact, limits, self.destination.item, loads_max), len(damaged)
-
-    @property
-    def _probing(self) -> bool:
-        """Whether the destination is asked with a single event."""
-        return self._hold.state is HoldState.PAUSED or (
-            self._hold.state is HoldState.BACKING_OFF and self._hold.tries >= PROBE_TRIES_MIN
-        )
+        chosen = self._judge.chosen([one for one in records if one.intact])
+        return fill(chosen, limits, self.destination.item, loads_max), len(damaged)
 
     def _send(self, loads: Sequence[Load], credentials: Mapping[str, str], by_hand: bool) -> Turn:
         """Record, send, interpret, settle."""
         assert self._lease is not None
         batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
-        requests = [self._encode(batch) for batch in batches]
+        requests = [self._judge.encode(batch) for batch in batches]
         rows = [
             NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
             for batch, request in zip(batches, requests, strict=True)
@@ -192,123 +174,31 @@ class Sending:
         self._couriers.ready(len(requests))
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
         answers, interruption = self._couriers.send_all(requests, credentials)
-        outcomes = self._judge(batches, requests, answers)
         now_ms = self._store.now_ms()
-        settled = [
-            (batch, self._settle(batch, outcome, now_ms)) for batch, outcome in zip(batches, outcomes, strict=True)
-        ]
+        settled = self._judge.judge(batches, requests, answers, credentials, now_ms, by_hand=by_hand)
         self._pace(now_ms)
-        self._take(self._after(outcomes, settled, credentials, now_ms, by_hand))
         self._unsettled = list(zip(numbers, settled, strict=True))
         self._write_down()
         if interruption is not None:
             raise interruption
-        return _turn(settled, self._hold)
-
-    def _encode(self, batch: Batch) -> HttpRequest:
-        """The request; on a connection of its own where an event alone may be refused for good by the answer."""
-        request = self.destination.encode(batch)
-        first = batch.records[0]
-        doubted = len(batch) == 1 and (first.travel_max == 1 or first.sequence in self._confirm)
-        return replace(request, fresh=True) if doubted else request
+        return _turn(settled, self.hold)
 
     def _write_down(self) -> None:
         """Settle what was answered; where the disk refuses now, it is done first thing in the next turn."""
         if self._unsettled:
             assert self._lease is not None
             closings = [Closing(number, settlement) for number, (_, settlement) in self._unsettled]
-            self._store.settle(self._lease, closings, self._store.now_ms(), self._hold, self._learned)
+            self._store.settle(self._lease, closings, self._store.now_ms(), self.hold, self._judge.learned)
             self._log_deaths([settlement for _, (_, settlement) in self._unsettled])
             told, self._unsettled = [settled for _, settled in self._unsettled], []
             if self._listener is not None:
-                self._listener(self._lease, told, self._hold)
+                self._listener(self._lease, told, self.hold)
 
     def _log_deaths(self, settlements: Sequence[Settlement]) -> None:
         for death in (death for settlement in settlements for death in settlement.deaths):
             extra = {"action": "dead", "destination": self.destination.name, "sequence": death.sequence}
             text = f"event {death.sequence} was refused: {death.problem.code} {death.problem.text}"
             log.info("%s: %s", self.destination.name, text, extra=extra)
-
-    def _judge(
-        self, batches: Sequence[Batch], requests: Sequence[HttpRequest], answers: Sequence[Answer]
-    ) -> tuple[Outcome, ...]:
-        """What the answers mean, each by itself and beside the others."""
-        trips = [
-            Trip(
-                batch,
-                self._read(batch, answer),
-                len(request.body),
-                stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
-            )
-            for batch, request, answer in zip(batches, requests, answers, strict=True)
-        ]
-        weighed = weigh(
-            trips,
-            self._learned,
-            probing=self._probing,
-            now_ms=self._store.now_ms(),
-            policy=self._policy,
-            unit_random=self._dice.random(),
-        )
-        self._learned, self._confirm = weighed.learned, weighed.confirm
-        return weighed.outcomes
-
-    def _read(self, batch: Batch, answer: Answer) -> Outcome:
-        """What one answer means."""
-        if isinstance(answer, TransportError):
-            return failed(answer)
-        try:
-            return self.destination.interpret(batch, answer)
-        except Exception as error:  # a destination's own fault must cost no event, and not stop the worker
-            log.exception("%s: the answer could not be read", self.destination.name, extra={"action": "interpret"})
-            return failed(MaybeSent(f"the answer could not be read: {type(error).__name__}", code="internal"))
-
-    def _settle(self, batch: Batch, outcome: Outcome, now_ms: int) -> Settlement:
-        return settle(
-            batch,
-            outcome,
-            attempts_max=self.destination.attempts_max,
-            policy=self._policy,
-            now_ms=now_ms,
-            unit_random=self._dice.random(),
-        )
-
-    def _after(
-        self,
-        outcomes: Sequence[Outcome],
-        settled: Sequence[tuple[Batch, Settlement]],
-        credentials: Mapping[str, str],
-        now_ms: int,
-        by_hand: bool,
-    ) -> Hold:
-        """The hold from now on."""
-        heard = [one.signal for one in outcomes if one.signal is not None]
-        if not heard:
-            return self._hold  # we ended the exchanges ourselves: that says nothing about the destination
-        signal = worst(heard) or WELL
-        if signal.renewable and self._renew(credentials):
-            return self._hold
-        self._renewed = self._renewed and WELL not in heard
-        moved = self._confirm or any(one.delivered or one.deaths or one.waits for _, one in settled)
-        if signal is WELL and not moved:
-            # Nothing moved and nobody said why: without a wait this would become a busy loop against the service.
-            problem = settled[0][1].verdict.problem or Problem("no_progress", "the answer settled no event")
-            signal = Signal(HoldState.BACKING_OFF, problem)
-        before = Hold() if WELL in heard else self._hold
-        return next_hold(before, signal, now_ms, self._policy, self._dice.random(), by_hand=by_hand)
-
-    def _renew(self, credentials: Mapping[str, str]) -> bool:
-        """Whether to try at once with other credentials: once, until something is accepted again.
-
-        What was refused is given up in any case, so that the next probe of a pause asks for new ones.
-        """
-        others = self.destination.credentials.renew(credentials)
-        if self._renewed or self._hold.state is HoldState.PAUSED or not others:
-            return False
-        self._renewed = True
-        extra = {"action": "renew", "destination": self.destination.name}
-        log.info("%s: the credentials were refused; trying with new ones", self.destination.name, extra=extra)
-        return True
 
     def _unreachable(self) -> Signal | None:
         """During an outage the host is looked at first: a try that cannot succeed then writes no request."""
@@ -326,32 +216,12 @@ class Sending:
 
     def _held_back(self, signal: Signal, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
         """Nothing is sent and no event is touched: no network, or no credentials."""
-        self._take(next_hold(self._hold, signal, now_ms, self._policy, self._dice.random(), by_hand=by_hand))
-        self._store.set_hold(self.destination.name, self._hold)
+        self._judge.hear(signal, now_ms, by_hand=by_hand)
+        self._store.set_hold(self.destination.name, self.hold)
         if self._listener is not None and self._lease is not None:
-            self._listener(self._lease, [], self._hold)
+            self._listener(self._lease, [], self.hold)
         deferred = frozenset(record.sequence for load in loads for record in load.records)
-        return Turn(claimed=len(deferred), deferred=deferred, next_due_ms=self._hold.until_ms)
-
-    def _take(self, hold: Hold) -> None:
-        """Take over a hold; a change of it is worth a line in the log."""
-        before, self._hold = self._hold, hold
-        changed = hold.state is not before.state or (hold.problem and hold.problem.code) != (
-            before.problem and before.problem.code
-        )
-        if changed:
-            self._say(hold)
-
-    def _say(self, hold: Hold) -> None:
-        """What holds the destination back, for the log."""
-        extra = {"action": "hold", "destination": self.destination.name, "state": hold.state.value}
-        if hold.problem is None:
-            log.info("%s: well again, sending", self.destination.name, extra=extra)
-            return
-        # A network that comes and goes is what we are for; only what an operator has to mend is a warning.
-        level = logging.WARNING if hold.state is HoldState.PAUSED else logging.INFO
-        text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text.rstrip('.')}"
-        log.log(level, "%s: %s. %s", self.destination.name, text, hold.problem.remedy, extra=extra)
+        return Turn(claimed=len(deferred), deferred=deferred, next_due_ms=self.hold.until_ms)
 
     def _pace(self, now_ms: int) -> None:
         rate = self.destination.requests_per_second_max
@@ -361,7 +231,7 @@ class Sending:
     @property
     def hold(self) -> Hold:
         """What holds the destination back, as this worker knows it."""
-        return self._hold
+        return self._judge.hold
 
     def abort(self) -> None:
         """End the exchanges under way at once; their outcome is unknown."""

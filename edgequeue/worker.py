@@ -128,7 +128,7 @@ class Worker(Sending):
                     return
 
     def _held(self) -> bool:
-        return self._lease is not None and self._hold.waits(self._store.now_ms())
+        return self._lease is not None and self.hold.waits(self._store.now_ms())
 
     def _rest(self, seconds: float) -> bool:
         """Sleep; True when woken. While the destination is held back, new events are no reason to wake."""
@@ -155,7 +155,7 @@ class Worker(Sending):
 
     def network_changed(self) -> None:
         """The machine's network has come or changed: what waited for it is tried now."""
-        if self._hold.state is HoldState.OFFLINE:
+        if self.hold.state is HoldState.OFFLINE:
             with self._condition:
                 self._asked = True
                 self._condition.notify_all()

@@ -16,7 +16,9 @@ from edgequeue.emulator import Emulator, Fault
 from edgequeue.errors import StoreFull
 from edgequeue.model import Problem
 from edgequeue.retry import Hold, HoldState
+from edgequeue.runner import Runner
 from edgequeue.store.delivery import Delivery
+from edgequeue.sync import sync
 from tests.support import eventually
 
 
@@ -521,3 +523,32 @@ def test_a_token_given_as_text_shows_nowhere(service: Emulator, open_queue: Any)
     queue.enqueue(event())
     assert queue.sync().delivered == 1
     assert "s3cr3t" not in str(queue.status())
+
+
+@pytest.mark.parametrize("how", ["run", "sync"])
+def test_a_network_that_comes_back_ends_the_wait(service: Emulator, open_queue: Any, how: str) -> None:
+    """Offline for long, the next try is minutes away; when the machine's network changes it is made now."""
+    queue = open_queue()
+    queue.enqueue(event())
+    store, destinations = queue._store, list(queue.destinations.values())
+    service.go_offline()
+    queue.sync()
+    far_ms = store.now_ms() + 3_600_000
+    offline = Hold(HoldState.OFFLINE, 12, until_ms=far_ms, problem=Problem("connect", "no route to host"))
+    store.set_hold("web", offline)
+    runner = Runner(store, destinations, None, (None, None), how, (None, None, None))
+    thread = threading.Thread(target=runner.workers[0].run)
+    if how == "sync":
+        thread = threading.Thread(target=sync, args=(runner.workers, store, lambda: 1), kwargs={"timeout_seconds": 60})
+    thread.start()
+    eventually(lambda: queue.status().worker is not None)
+    service.go_online()
+
+    def told() -> bool:  # again and again: what came before the worker waits is nothing to it
+        runner.workers[0].network_changed()
+        return bool(queue.status().ledger.delivered == 1)
+
+    eventually(told)
+    runner.workers[0].stop()
+    thread.join()
+    runner.close()

@@ -1,0 +1,180 @@
+"""What the answers of a turn come to: the changes to make, what holds the destination back, what was learned of it.
+
+What an answer means is decided by pure functions (`interpret`, `weigh`, `settle`, `next_hold`); here they are put in a
+row, with the dice, and what they say about the destination is kept from turn to turn and told to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
+
+from edgequeue.courier import Answer
+from edgequeue.destinations.base import Destination
+from edgequeue.errors import MaybeSent, TransportError
+from edgequeue.learning import NOTHING, Learned
+from edgequeue.model import Batch, Claimed, HttpRequest, HttpResponse, Problem
+from edgequeue.outcome import Outcome, Settlement, failed, settle
+from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
+from edgequeue.weighing import PROBE_TRIES_MIN, Trip, weigh
+
+log = logging.getLogger("edgequeue")
+
+
+class Judge:
+    """What is known of one destination: its `hold` and what was `learned`. For one thread."""
+
+    def __init__(self, destination: Destination, policy: RetryPolicy, dice: Random) -> None:
+        self.hold = Hold()
+        self.learned: Learned = NOTHING
+        self._destination = destination
+        self._policy = policy
+        self._dice = dice
+        self._confirm: frozenset[int] = frozenset()  # events to be sent on a fresh connection
+        self._renewed = False  # the credentials were refused and renewed, and nothing was accepted since
+
+    # --- before a turn ------------------------------------------------------------------------------------------------
+
+    def chosen(self, records: Sequence[Claimed]) -> Sequence[Claimed]:
+        """Which of the due records to send: all, or in trouble those that tell most about the service.
+
+        What is under suspicion tells nothing about it. Where it is paused, or batches fail again and again, it is asked
+        with one event: any of them, not always the oldest, which may be the very event that it cannot do with.
+        """
+        if self.hold.state is HoldState.OK or not records:
+            return records
+        records = [one for one in records if one.sequence not in self.learned.suspects] or records
+        return [self._dice.choice(records)] if self._probing else records
+
+    @property
+    def _probing(self) -> bool:
+        """Whether the destination is asked with a single event."""
+        hold = self.hold
+        return hold.state is HoldState.PAUSED or (hold.state is HoldState.BACKING_OFF and hold.tries >= PROBE_TRIES_MIN)
+
+    def encode(self, batch: Batch) -> HttpRequest:
+        """The request; on a connection of its own where an event alone may be refused for good by the answer."""
+        request = self._destination.encode(batch)
+        first = batch.records[0]
+        doubted = len(batch) == 1 and (first.travel_max == 1 or first.sequence in self._confirm)
+        return replace(request, fresh=True) if doubted else request
+
+    # --- after it -----------------------------------------------------------------------------------------------------
+
+    def judge(
+        self,
+        batches: Sequence[Batch],
+        requests: Sequence[HttpRequest],
+        answers: Sequence[Answer],
+        credentials: Mapping[str, str],
+        now_ms: int,
+        *,
+        by_hand: bool,
+    ) -> list[tuple[Batch, Settlement]]:
+        """What to change for each batch; `hold` and `learned` are those from now on. `credentials` were sent along."""
+        trips = [
+            Trip(
+                batch,
+                self._read(batch, answer),
+                len(request.body),
+                stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
+            )
+            for batch, request, answer in zip(batches, requests, answers, strict=True)
+        ]
+        weighed = weigh(
+            trips,
+            self.learned,
+            probing=self._probing,
+            now_ms=now_ms,
+            policy=self._policy,
+            unit_random=self._dice.random(),
+        )
+        self.learned, self._confirm = weighed.learned, weighed.confirm
+        settled = [
+            (one, self._settle(one, outcome, now_ms)) for one, outcome in zip(batches, weighed.outcomes, strict=True)
+        ]
+        self._hear(weighed.outcomes, settled, credentials, now_ms, by_hand)
+        return settled
+
+    def _read(self, batch: Batch, answer: Answer) -> Outcome:
+        """What one answer means."""
+        if isinstance(answer, TransportError):
+            return failed(answer)
+        try:
+            return self._destination.interpret(batch, answer)
+        except Exception as error:  # a destination's own fault must cost no event, and not stop the worker
+            log.exception("%s: the answer could not be read", self._destination.name, extra={"action": "interpret"})
+            return failed(MaybeSent(f"the answer could not be read: {type(error).__name__}", code="internal"))
+
+    def _settle(self, batch: Batch, outcome: Outcome, now_ms: int) -> Settlement:
+        return settle(
+            batch,
+            outcome,
+            attempts_max=self._destination.attempts_max,
+            policy=self._policy,
+            now_ms=now_ms,
+            unit_random=self._dice.random(),
+        )
+
+    def _hear(
+        self,
+        outcomes: Sequence[Outcome],
+        settled: Sequence[tuple[Batch, Settlement]],
+        credentials: Mapping[str, str],
+        now_ms: int,
+        by_hand: bool,
+    ) -> None:
+        """What the answers say about the destination as a whole."""
+        heard = [one.signal for one in outcomes if one.signal is not None]
+        if not heard:
+            return  # we ended the exchanges ourselves: that says nothing about the destination
+        signal = worst(heard) or WELL
+        if signal.renewable and not signal.retry_after_seconds and self._renew(credentials):
+            return
+        if WELL in heard:
+            self._renewed = False
+        moved = self._confirm or any(one.delivered or one.deaths or one.waits for _, one in settled)
+        if signal is WELL and not moved:
+            # Nothing moved and nobody said why: without a wait this would become a busy loop against the service.
+            problem = settled[0][1].verdict.problem or Problem("no_progress", "the answer settled no event")
+            signal = Signal(HoldState.BACKING_OFF, problem)
+        self.hear(signal, now_ms, by_hand=by_hand, before=Hold() if WELL in heard else self.hold)
+
+    def hear(self, signal: Signal, now_ms: int, *, by_hand: bool, before: Hold | None = None) -> None:
+        """Take a signal over into the hold; a change of it is worth a line in the log."""
+        known = self.hold
+        before = known if before is None else before
+        self.hold = next_hold(before, signal, now_ms, self._policy, self._dice.random(), by_hand=by_hand)
+        if self.hold.state is not known.state or _code(self.hold) != _code(known):
+            self.say()
+
+    def _renew(self, credentials: Mapping[str, str]) -> bool:
+        """Whether to try at once with other credentials: once, until something is accepted again.
+
+        What was refused is given up in any case, so that the next probe of a pause asks for new ones.
+        """
+        others = self._destination.credentials.renew(credentials)
+        if self._renewed or self.hold.state is HoldState.PAUSED or not others:
+            return False
+        self._renewed = True
+        extra = {"action": "renew", "destination": self._destination.name}
+        log.info("%s: the credentials were refused; trying with new ones", self._destination.name, extra=extra)
+        return True
+
+    def say(self) -> None:
+        """What holds the destination back, for the log."""
+        hold, name = self.hold, self._destination.name
+        extra = {"action": "hold", "destination": name, "state": hold.state.value}
+        if hold.problem is None:
+            log.info("%s: well again, sending", name, extra=extra)
+            return
+        # A network that comes and goes is what we are for; only what an operator has to mend is a warning.
+        level = logging.WARNING if hold.state is HoldState.PAUSED else logging.INFO
+        text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text.rstrip('.')}"
+        log.log(level, "%s: %s. %s", name, text, hold.problem.remedy, extra=extra)
+
+
+def _code(hold: Hold) -> str | None:
+    return hold.problem.code if hold.problem else None
