@@ -62,7 +62,7 @@ class Destination(ABC):
             raise ConfigError(f"destination name {self.name!r}: use letters, digits, '_', '-' and '.', at most 64")
         self._check_endpoint()
         if self.auth is not None and not callable(getattr(self.auth, "headers", None)):
-            self._fault("auth", "is no account; give Bearer(…), or in a file the name of an [auth.*] table")
+            self._fault("auth", "is no account; give Ims(…) or Bearer(…), or in a file the name of an [auth.*] table")
         for key in ("requests_in_flight_max", "attempts_max", "batch_events_max", "batch_bytes_max"):
             value = getattr(self, key)
             if value is not None and value < 1:
