@@ -35,12 +35,24 @@ class Line:
         self.client = client
         self._socket: socket.socket | None = None
         self._owned = False
+        self._carried = 0
+
+    @property
+    def reused(self) -> bool:
+        """Whether the connection had carried another request before the one it carries now."""
+        return self._carried > 1
 
     def follow(self, step: str, info: Mapping[str, Any]) -> None:
-        """Keep hold of the socket, by what httpcore's trace tells."""
+        """Keep hold of the socket and count its requests, by what httpcore's trace tells."""
         match step:
-            case "connect_tcp.complete" | "start_tls.complete":
+            case "connect_tcp.started":
+                self._carried = 0
+            case "send_request_headers.started" if info["request"].method != b"CONNECT":  # that one is the proxy's
+                self._carried += 1
+            case "connect_tcp.complete":
                 self._hold(info["return_value"].get_extra_info("socket"))
+            case "start_tls.complete":
+                self._hold(_strict(info["return_value"].get_extra_info("socket")))
             case "start_tls.started" if self._socket is not None:
                 # the handshake moves the descriptor into a socket that is not to be had before it is over
                 self._hold(socket.socket(fileno=os.dup(self._socket.fileno())), owned=True)
@@ -145,3 +157,13 @@ class Exchange:
     def _stop_if_cut(self) -> None:
         if self._settled.is_set():
             raise Cut
+
+
+def _strict(held: socket.socket) -> socket.socket:
+    """The socket, made to tell a cut from an end: an answer without a length is whole only if TLS ended, too.
+
+    That is RFC 9112, 9.8; Python takes a cut for an end unless it is told not to, and httpcore does not tell it.
+    """
+    if hasattr(held, "suppress_ragged_eofs"):  # an SSLSocket; ssl is not imported for the sake of asking
+        held.suppress_ragged_eofs = False
+    return held

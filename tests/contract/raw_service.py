@@ -5,16 +5,22 @@ from __future__ import annotations
 import queue
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 from edgequeue.model import HttpRequest
 from tests.contract.transport import BOUND_SECONDS, Answer, CloseUnanswered, Received, Refuse, Silence
 
 PATH = "/collect?secret=query-of-the-request"
+
+FLOOD_BYTES = 64 * 1024 * 1024
+
+STRAY = b"HTTP/1.1 299 Stray\r\ncontent-length: 0\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,50 @@ class Drip:
 
 
 @dataclass(frozen=True)
+class Flood:
+    """The service sends the first bytes, and then the others again and again, `FLOOD_BYTES` of them or fewer."""
+
+    first: bytes
+    then: bytes
+
+
+@dataclass(frozen=True)
+class Farewell:
+    """The service sends these bytes and ends the encrypted connection as TLS wants it (close_notify)."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The service sends these bytes and resets the connection (RST)."""
+
+    data: bytes = b""
+
+
+class End(Enum):
+    """What becomes of a connection on which nothing is under way."""
+
+    STRAY = auto()  # a whole answer that nobody asked for
+    CLOSED = auto()
+    RESET = auto()
+
+
+@dataclass(frozen=True)
+class Later:
+    """The service answers, and when it is told (`happen`), it does something to the idle connection."""
+
+    end: End
+    go: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def happen(self) -> None:
+        """Let it happen; when this returns, the client's system has been told: loopback delivers at once."""
+        self.go.set()
+        assert self.done.wait(BOUND_SECONDS)
+
+
+@dataclass(frozen=True)
 class Meeting:
     """The service answers when as many requests as the barrier has parties have come in."""
 
@@ -47,20 +97,23 @@ class Tunnel:
 
 
 class RawService:
-    """Listens on a free port of 127.0.0.1, each connection in a thread of its own, until it is closed."""
+    """Listens on a free port of 127.0.0.1 or ::1, each connection in a thread of its own, until it is closed."""
 
     def __init__(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.received: list[Received] = []
         self.connections = 0
+        self.flooded_bytes = 0
+        self._host = f"[{host}]" if ":" in host else host
         self._context = context
         self._acts: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._nobody = socket.socket()  # bound and not listening: the port stays refused for the whole test
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._nobody = socket.socket(family)  # bound and not listening: the port stays refused for the whole test
         self._nobody.bind((host, 0))
-        self._listener = socket.create_server((host, 0))
+        self._listener = socket.create_server((host, 0), family=family)
         self.port = self._listener.getsockname()[1]
         self._start(self._accept)
 
@@ -71,7 +124,7 @@ class RawService:
             port = self._nobody.getsockname()[1]
         else:
             self._acts.put(act)
-        url = f"{'https' if self._context else 'http'}://127.0.0.1:{port}{PATH}"
+        url = f"{'https' if self._context else 'http'}://{self._host}:{port}{PATH}"
         return HttpRequest("POST", url, {"content-type": "application/json"}, b'{"events":[1,2,3]}')
 
     def wait_received(self, count: int) -> None:
@@ -100,6 +153,7 @@ class RawService:
             while True:
                 connection, _ = self._listener.accept()
                 connection.settimeout(BOUND_SECONDS)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent is there when it is
                 self._open.add(connection)
                 self.connections += 1
                 self._start(self._serve, connection)
@@ -128,24 +182,37 @@ class RawService:
         with self._changed:
             self.received.append(request)
             self._changed.notify_all()
+        return self._do(act, connection)
+
+    def _do(self, act: Any, connection: socket.socket) -> bool:
         match act:
-            case Answer(status, headers, body):
-                head = [f"HTTP/1.1 {status} Whatever", f"content-length: {len(body)}"]
-                lines = [*head, *(f"{name}: {value}" for name, value in headers), "", ""]
-                connection.sendall("\r\n".join(lines).encode() + body)
+            case Answer():
+                connection.sendall(_written(act))
                 return True
             case Raw(data, close):
                 connection.sendall(data)
                 return not close
+            case Later():
+                connection.sendall(_written(Answer()))
+                return _end(act, connection)
             case Silence():
                 connection.recv(1)
             case Drip(first):
                 connection.sendall(first)
                 while not self._closing.wait(0.02):
                     connection.sendall(b"x")
+            case Flood():
+                self._flood(act, connection)
+            case Farewell(data):
+                assert isinstance(connection, ssl.SSLSocket)
+                connection.sendall(data)
+                connection.unwrap()
+            case Reset(data):
+                connection.sendall(data)
+                reset(connection)
             case Meeting(barrier):
                 barrier.wait(BOUND_SECONDS)
-                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                connection.sendall(_written(Answer(body=b"")))
                 return True
             case Tunnel(context):
                 connection.sendall(b"HTTP/1.1 200 Go ahead\r\n\r\n")
@@ -155,6 +222,41 @@ class RawService:
             case CloseUnanswered():
                 pass
         return False
+
+    def _flood(self, act: Flood, connection: socket.socket) -> None:
+        piece = act.then * (65536 // len(act.then))
+        connection.sendall(act.first)
+        while self.flooded_bytes < FLOOD_BYTES and not self._closing.is_set():
+            connection.sendall(piece)
+            self.flooded_bytes += len(piece)
+
+
+def _written(answer: Answer) -> bytes:
+    head = [f"HTTP/1.1 {answer.status} Whatever", f"content-length: {len(answer.body)}"]
+    lines = [*head, *(f"{name}: {value}" for name, value in answer.headers), "", ""]
+    return "\r\n".join(lines).encode() + answer.body
+
+
+def _end(act: Later, connection: socket.socket) -> bool:
+    """Wait until it is time, and do it; whether the connection stays open."""
+    try:
+        act.go.wait(BOUND_SECONDS)
+        match act.end:
+            case End.STRAY:
+                connection.sendall(STRAY)
+            case End.CLOSED:
+                connection.close()
+            case End.RESET:
+                reset(connection)
+    finally:
+        act.done.set()
+    return act.end is End.STRAY
+
+
+def reset(connection: socket.socket) -> None:
+    """Close it with a reset (RST) in place of an end (FIN)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 def _read(connection: socket.socket) -> Received | None:

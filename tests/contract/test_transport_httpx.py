@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,19 @@ import pytest
 from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.model import HttpRequest
 from edgequeue.transport import BODY_BYTES_MAX, HttpxTransport
-from tests.contract.raw_service import Drip, Meeting, Raw, RawService, Tunnel
+from tests.contract.certificates import make_certificate, server_context
+from tests.contract.raw_service import (
+    FLOOD_BYTES,
+    Drip,
+    Farewell,
+    Flood,
+    Meeting,
+    Raw,
+    RawService,
+    Reset,
+    Tunnel,
+    reset,
+)
 from tests.contract.transport import (
     BOUND_SECONDS,
     CREDENTIALS,
@@ -231,7 +243,11 @@ def _any_ca_file() -> str:
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n", "protocol"),
         (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", "protocol"),
         (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n", "protocol"),
+        (b"HTTP/1.1 102 Processing\r\n\r\n", "cut"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", "protocol"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\n{}", "protocol"),
         (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope", "protocol"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(b"[1, 2, 3]")[:-9], "protocol"),
     ],
 )
 def test_a_broken_answer_is_maybe_sent(
@@ -243,6 +259,57 @@ def test_a_broken_answer_is_maybe_sent(
     assert raised.value.code == code
     check_discretion(raised.value, transport)
     assert transport.send(service.will(Answer()), {}).status == 200
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-half: ",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n{}",  # it was to end with the connection, and that is no end
+    ],
+)
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_reset_is_maybe_sent(
+    service: RawService, tls_service: RawService, certificate: Path, answer: bytes, tls: bool
+) -> None:
+    """However far the answer had come; the next request is not harmed."""
+    transport, other = HttpxTransport(ca_file=certificate), tls_service if tls else service
+    with pytest.raises(MaybeSent) as raised:
+        transport.send(other.will(Reset(answer)), CREDENTIALS)
+    assert raised.value.code == "cut"
+    check_discretion(raised.value, transport)
+    assert transport.send(other.will(Answer()), {}).status == 200
+    transport.close()
+
+
+def test_a_whole_answer_before_a_reset_is_an_answer(transport: HttpxTransport, service: RawService) -> None:
+    """What came, came."""
+    answer = b"HTTP/1.1 207 Multi-Status\r\ncontent-length: 2\r\n\r\n{}"
+    assert transport.send(service.will(Reset(answer)), {}).status == 207
+    assert transport.send(service.will(Answer()), {}).status == 200
+
+
+@pytest.mark.parametrize("length", [b"content-length: 100\r\n", b"transfer-encoding: chunked\r\n", b""])
+def test_an_encrypted_answer_that_is_cut_off_is_maybe_sent(
+    certificate: Path, tls_service: RawService, length: bytes
+) -> None:
+    """Also one that is to end with its connection: TLS has an end of its own, so that a cut cannot pass for it."""
+    transport = HttpxTransport(ca_file=certificate)
+    with pytest.raises(MaybeSent) as raised:
+        transport.send(tls_service.will(Raw(b"HTTP/1.1 200 OK\r\n%b\r\n2\r\n{}" % length)), {})
+    assert raised.value.code == "cut"
+    transport.close()
+
+
+def test_an_encrypted_answer_may_end_with_its_connection(certificate: Path, tls_service: RawService) -> None:
+    """When the service says in TLS that this is the end (close_notify)."""
+    transport = HttpxTransport(ca_file=certificate)
+    assert transport.send(tls_service.will(Farewell(b"HTTP/1.1 207 OK\r\n\r\nfive")), {}).body == b"five"
+    transport.close()
 
 
 def test_a_kept_connection_that_ends_under_a_request_is_maybe_sent(
@@ -275,6 +342,55 @@ def test_a_drip_ends_at_the_deadline(hasty: HttpxTransport, service: RawService,
     with pytest.raises(MaybeSent) as raised:
         hasty.send(service.will(Drip(first)), {})
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("flood", "code"),
+    [
+        (Flood(b"HTTP/1.1 200 OK\r\nx-endless: ", b"x" * 64), "protocol"),
+        (Flood(b"HTTP/1.1 200 OK\r\n", b"x-many: 1\r\n"), "protocol"),
+        (Flood(b"HTTP/1.1 200 OK\r\ncontent-length: 67108864\r\n\r\n", b"x" * 64), "body_too_large"),
+        (Flood(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 64), "body_too_large"),
+        (
+            Flood(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"400\r\n%b\r\n" % bytes(1024)),
+            "body_too_large",
+        ),
+        (Flood(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"x-trailer: 1\r\n"), "protocol"),
+    ],
+)
+def test_a_flood_is_cut_off(transport: HttpxTransport, service: RawService, flood: Flood, code: str) -> None:
+    """Headers, bodies, chunks and trailers without an end: what is not taken is not read either."""
+    with pytest.raises(MaybeSent) as raised:
+        transport.send(service.will(flood), {})
+    assert raised.value.code == code
+    transport.close()
+    service.close()  # waits for the flood's end
+    assert service.flooded_bytes < FLOOD_BYTES
+
+
+def test_interim_answers_without_an_end_are_cut_off_at_the_deadline(hasty: HttpxTransport, service: RawService) -> None:
+    """Each is whole and none is the answer."""
+    with pytest.raises(MaybeSent) as raised:
+        hasty.send(service.will(Flood(b"", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")), {})
+    assert raised.value.code == "read_timeout"
+
+
+@pytest.mark.parametrize("length", ["67108864", "99999999999999999999"])
+def test_a_body_announced_too_large_is_not_waited_for(
+    transport: HttpxTransport, service: RawService, length: str
+) -> None:
+    """Nobody pays for bytes that are thrown away: not one of them has to come."""
+    with pytest.raises(MaybeSent) as raised:
+        transport.send(service.will(Raw(f"HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n".encode(), False)), {})
+    assert raised.value.code == "body_too_large"
+
+
+def test_an_announced_change_of_protocol_is_maybe_sent_at_once(transport: HttpxTransport, service: RawService) -> None:
+    """Nobody asked for another protocol, and nobody waits for what it says."""
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+    with pytest.raises(MaybeSent) as raised:
+        transport.send(service.will(Raw(answer, close=False)), {})
+    assert raised.value.code == "protocol"
 
 
 def test_a_request_that_is_not_taken_ends_at_the_deadline(hasty: HttpxTransport) -> None:
@@ -314,12 +430,56 @@ def test_a_compressed_body_is_decoded(transport: HttpxTransport, service: RawSer
     assert service.received[0].headers["accept-encoding"] == "identity"
 
 
-def test_interim_answers_are_passed_over(transport: HttpxTransport, service: RawService) -> None:
-    """100 and 103 announce the answer, they are none."""
-    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+@pytest.mark.parametrize("times", [1, 5])
+def test_interim_answers_are_passed_over(transport: HttpxTransport, service: RawService, times: int) -> None:
+    """100, 102 and 103 announce the answer, they are none."""
+    interim = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+    )
     final = b"HTTP/1.1 207 Multi-Status\r\ncontent-length: 2\r\n\r\n{}"
-    response = transport.send(service.will(Raw(interim + final, close=False)), {})
+    response = transport.send(service.will(Raw(interim * times + final, close=False)), {})
     assert (response.status, response.body) == (207, b"{}")
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_an_answer_may_end_with_its_connection(transport: HttpxTransport, service: RawService, version: bytes) -> None:
+    """Where no length is given, the close is the end."""
+    answer = b"HTTP/%b 207 Multi-Status\r\ncontent-type: text/plain\r\n\r\nfive" % version
+    assert transport.send(service.will(Raw(answer)), {}).body == b"five"
+    assert transport.send(service.will(Answer(202)), {}).status == 202
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_is_whole(transport: HttpxTransport, service: RawService, status: int) -> None:
+    """Whatever it says about a body that it does not have."""
+    head = b"HTTP/1.1 %d Empty\r\ncontent-encoding: gzip\r\ncontent-length: 100\r\n\r\n" % status
+    response = transport.send(service.will(Raw(head, close=False)), {})
+    assert (response.status, response.body) == (status, b"")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 407])
+def test_nothing_goes_to_another_place(transport: HttpxTransport, service: RawService, status: int) -> None:
+    """Neither the request nor its credentials: where an answer points to is not even connected to."""
+    other = RawService()
+    headers = (("location", other.will(Answer()).url), ("www-authenticate", "Basic realm=x"))
+    assert transport.send(service.will(Answer(status, headers)), CREDENTIALS).status == status
+    assert (len(service.received), other.connections) == (1, 0)
+    other.close()
+
+
+def test_an_address_of_ipv6_is_sent_to(transport: HttpxTransport) -> None:
+    """A literal one, in brackets, with its port; and the message of a refusal names it so."""
+    try:
+        service = RawService(host="::1")
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    request = service.will(Answer(202))
+    transport.reach(request.url)
+    assert transport.send(request, {}).status == 202
+    assert service.received[0].headers["host"] == f"[::1]:{service.port}"
+    with pytest.raises(NotSent, match=r"^cannot reach \[::1\]:\d+: connection refused$"):
+        transport.send(service.will(Refuse()), {})
+    service.close()
 
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
@@ -328,56 +488,12 @@ def test_interim_answers_are_passed_over(transport: HttpxTransport, service: Raw
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1, with its key in the same file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl program to make a certificate with")
-    return _certificate(tmp_path_factory.mktemp("tls"), 2000, 2400)
-
-
-_CA_CONFIG = """
-[req]
-distinguished_name = name
-[name]
-[own]
-subjectAltName = IP:127.0.0.1
-[ca]
-default_ca = here
-[here]
-dir = {directory}
-database = $dir/index.txt
-new_certs_dir = $dir
-rand_serial = yes
-default_md = sha256
-policy = any
-x509_extensions = own
-[any]
-commonName = supplied
-"""
-
-
-def _certificate(directory: Path, first_year: int, last_year: int) -> Path:
-    """A self-signed certificate for 127.0.0.1 with its key. Only `openssl ca` takes dates in all versions."""
-    config, key, request, found = (str(directory / name) for name in ("ca.cnf", "own.key", "own.csr", "own.pem"))
-    Path(config).write_text(_CA_CONFIG.format(directory=directory))
-    (directory / "index.txt").touch()
-    ask = ["openssl", "req", "-new", "-config", config, "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=edgequeue test"]
-    sign = ["openssl", "ca", "-batch", "-notext", "-selfsign", "-config", config, "-keyfile", key, "-in", request]
-    dates = ["-startdate", f"{first_year}0101000000Z", "-enddate", f"{last_year}0101000000Z"]
-    subprocess.run([*ask, "-keyout", key, "-out", request], check=True, capture_output=True)
-    subprocess.run([*sign, *dates, "-out", found], check=True, capture_output=True)
-    both = directory / "both.pem"
-    both.write_text(Path(found).read_text() + Path(key).read_text())
-    return both
-
-
-def _context(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
+    return make_certificate(tmp_path_factory.mktemp("tls"), 2000, 2400)
 
 
 @pytest.fixture
 def tls_service(certificate: Path) -> Iterator[RawService]:
-    service = RawService(_context(certificate))
+    service = RawService(server_context(certificate))
     yield service
     service.close()
 
@@ -394,10 +510,8 @@ def test_an_unknown_certificate_is_not_sent(transport: HttpxTransport, tls_servi
 @pytest.mark.parametrize("years", [(2000, 2001), (2390, 2400)])
 def test_a_certificate_of_another_time_questions_the_clock(tmp_path: Path, years: tuple[int, int]) -> None:
     """A device without a battery clock boots in the past: the certificate may be right and the clock not."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl program to make a certificate with")
-    over = _certificate(tmp_path, *years)
-    service, transport = RawService(_context(over)), HttpxTransport(ca_file=over)
+    over = make_certificate(tmp_path, *years)
+    service, transport = RawService(server_context(over)), HttpxTransport(ca_file=over)
     with pytest.raises(NotSent, match=r"the device's clock says \d{4}-\d\d-\d\d; is it right\?"):
         transport.send(service.will(Answer()), {})
     transport.close()
@@ -415,6 +529,39 @@ def test_a_ca_file_replaces_what_is_trusted(certificate: Path, tls_service: RawS
     transport.abort()
     assert isinstance(sending.exception(BOUND_SECONDS), MaybeSent)
     transport.close()
+
+
+def test_a_service_may_demand_a_certificate(certificate: Path) -> None:
+    """`client_cert` is shown to it; without one the service ends the connection, and nothing was received."""
+    context = server_context(certificate)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    service = RawService(context)
+    known, unknown = (HttpxTransport(ca_file=certificate, client_cert=each) for each in (certificate, None))
+    assert known.send(service.will(Answer(202)), {}).status == 202
+    with pytest.raises((NotSent, MaybeSent)) as raised:  # in TLS 1.3 the client hears of it after its request
+        unknown.send(service.will(Answer()), CREDENTIALS)
+    assert raised.value.code in ("tls", "cut")
+    check_discretion(raised.value, unknown)
+    assert len(service.received) == 1
+    for transport in (known, unknown):
+        transport.close()
+    service.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_connection_that_is_reset_before_the_request(transport: HttpxTransport, scheme: str) -> None:
+    """In the handshake nothing was sent yet. Without one, the request may be on its way when the reset comes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
+        sending = send_in_thread(transport, HttpRequest("POST", url, {}, b"{}"), CREDENTIALS)
+        connection, _ = listener.accept()
+        reset(connection)
+        error = sending.exception(BOUND_SECONDS)
+    assert isinstance(error, NotSent | MaybeSent)
+    kinds = {NotSent: ("connect", "tls"), MaybeSent: () if scheme == "https" else ("cut",)}
+    assert error.code in kinds[type(error)]
+    check_discretion(error, transport)
 
 
 def test_a_handshake_that_never_ends_can_be_aborted(transport: HttpxTransport) -> None:
@@ -466,6 +613,8 @@ def _proxied(service: RawService) -> HttpRequest:
         (Raw(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"), "407; it wants a user name"),
         (Raw(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"), "503"),
         (CloseUnanswered(), "it opened no way"),
+        (Reset(), "it opened no way"),
+        (Reset(b"HTTP/1.1 200 Go ahead\r\n"), "it opened no way"),
         (Raw(b"nonsense\r\n\r\n"), "it opened no way"),
     ],
 )
@@ -499,7 +648,7 @@ def test_a_request_through_a_proxy_is_answered_and_its_end_is_maybe_sent(
     """Behind the CONNECT the rules are the same, and the proxy never sees the credentials."""
     transport = HttpxTransport(proxy=f"http://127.0.0.1:{service.port}", ca_file=certificate)
     request = replace(_proxied(service), url="https://127.0.0.1:9/x")
-    for act in (Tunnel(_context(certificate)), Answer(202), CloseUnanswered()):
+    for act in (Tunnel(server_context(certificate)), Answer(202), CloseUnanswered()):
         service.will(act)
     assert transport.send(request, CREDENTIALS).status == 202
     with pytest.raises(MaybeSent) as raised:
@@ -514,21 +663,73 @@ def test_an_unknown_certificate_behind_a_proxy_is_not_sent(service: RawService, 
     """And it does not use up connections: each failure leaves nothing behind."""
     transport = HttpxTransport(proxy=f"http://127.0.0.1:{service.port}", connections_max=1)
     for _ in range(3):
-        service.will(Tunnel(_context(certificate)))
+        service.will(Tunnel(server_context(certificate)))
         with pytest.raises(NotSent) as raised:
             transport.send(replace(_proxied(service), url="https://127.0.0.1:9/x"), {})
         assert raised.value.code == "tls"
     transport.close()
 
 
-def test_the_environment_names_a_proxy(service: RawService, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As every other program on the device finds it."""
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{service.port}")
+@pytest.mark.parametrize("act", [Silence(), Drip(b"HTTP/1.1 200 Go ahead\r\nx-endless: ")])
+def test_a_proxy_that_is_mute_is_not_sent(service: RawService, act: object) -> None:
+    """The deadline is for the way there as well."""
+    transport = HttpxTransport(proxy=f"http://127.0.0.1:{service.port}", timeout_seconds=SHORT_SECONDS)
+    service.will(act)
+    with pytest.raises(NotSent, match=r"it opened no way to service\.invalid within 0\.3 s") as raised:
+        transport.send(_proxied(service), CREDENTIALS)
+    assert raised.value.code == "proxy"
+    transport.close()
+
+
+@pytest.mark.parametrize("spelling", [str.upper, str.lower])
+def test_the_environment_names_a_proxy(
+    service: RawService, monkeypatch: pytest.MonkeyPatch, spelling: Callable[[str], str]
+) -> None:
+    """As every other program on the device finds it; its password is for it alone."""
+    monkeypatch.setenv(spelling("HTTPS_PROXY"), f"http://till:word@127.0.0.1:{service.port}")
     transport = HttpxTransport()
     service.will(Raw(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n"))
     with pytest.raises(NotSent, match="403"):
-        transport.send(_proxied(service), {})
+        transport.send(_proxied(service), CREDENTIALS)
+    headers = service.received[0].headers
+    assert headers["proxy-authorization"].startswith("Basic ")
+    assert not CREDENTIALS.keys() & headers.keys()
     transport.close()
+
+
+def test_the_environment_names_a_proxy_for_plain_http(service: RawService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets the request itself, so what it says is an answer, also that it wants to know who asks."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{service.port}")
+    transport = HttpxTransport()
+    service.will(Answer(407))
+    assert transport.send(HttpRequest("POST", "http://service.invalid/x", {}, b"{}"), {}).status == 407
+    assert service.received[0].target == "http://service.invalid/x"
+    transport.close()
+
+
+@pytest.mark.parametrize("setting", [False, True])
+def test_the_environment_names_hosts_without_a_proxy(
+    service: RawService, monkeypatch: pytest.MonkeyPatch, setting: bool
+) -> None:
+    """NO_PROXY goes before HTTP_PROXY; the setting `proxy` goes before both."""
+    proxy = RawService()
+    for name, value in (("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}"), ("NO_PROXY", "127.0.0.1")):
+        monkeypatch.setenv(name, value)
+    transport = HttpxTransport(proxy=f"http://127.0.0.1:{proxy.port}" if setting else None)
+    proxy.will(Answer(202))
+    request = service.will(Answer(201))
+    assert transport.send(request, {}).status == (202 if setting else 201)
+    transport.close()
+    proxy.close()
+
+
+def test_hosts_without_a_proxy_are_no_proxy(
+    transport: HttpxTransport, service: RawService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_PROXY alone: a service can still be reached for, and it is seen when it is not there."""
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    with pytest.raises(NotSent, match="connection refused"):
+        transport.reach(service.will(Refuse()).url)
 
 
 @pytest.mark.parametrize(

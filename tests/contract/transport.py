@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -97,12 +97,20 @@ class TransportContract:
         assert (received.method, received.body) == (request.method, request.body)
         assert {**request.headers, **CREDENTIALS}.items() <= received.headers.items()
 
-    @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 429, 500, 503])
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 400, 404, 407, 429, 500, 503])
     def test_any_status_is_an_answer(self, transport: Transport, service: Service, status: int) -> None:
         """No status is an exception, and no redirect is followed: what it means is for the destination to say."""
         elsewhere = (("location", "http://127.0.0.1:9/elsewhere"),)
         assert transport.send(service.will(Answer(status, elsewhere)), {}).status == status
         assert len(service.received) == 1
+
+    def test_a_fresh_request_is_the_first_of_its_connection(self, transport: Transport, service: Service) -> None:
+        """Whatever was sent before, its answer cannot be another's; and an ordinary request goes on normally."""
+        for fresh in (False, True, True, False):
+            request = replace(service.will(Answer(202)), fresh=fresh)
+            response = transport.send(request, {})
+            assert response.status == 202
+            assert not (fresh and response.reused)
 
     def test_a_refused_connection_is_not_sent(self, transport: Transport, service: Service) -> None:
         """Nobody listened, so nobody took the request."""
