@@ -46,6 +46,10 @@ format: $(VENV)/dev.stamp ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: answers
+answers: $(VENV)/dev.stamp ## Write docs/answers.md, what each answer comes to, from the code's own tables
+	$(BIN)/python docs/make_answers
+
 .PHONY: bench-store
 bench-store: $(VENV)/dev.stamp ## The store against raw sqlite3, ratios within one run (ARGS=--quick for a short one)
 	$(BIN)/python benchmarks/store.py $(ARGS)

@@ -18,6 +18,9 @@ Answer = HttpResponse | TransportError
 """What came of a request: the answer, or why there is none."""
 
 
+ASKING = (429, 503)
+"""Statuses that ask for patience: what has not begun by then is not sent."""
+
 _Errand = tuple[int, HttpRequest, Mapping[str, str], "SimpleQueue[tuple[int, Answer]]"]
 
 
@@ -72,7 +75,10 @@ class Couriers:
         while (errand := self._errands.get()) is not None:
             index, request, credentials, back = errand
             try:
-                back.put((index, self._sender.send(request, credentials)))
+                answer = self._sender.send(request, credentials)
+                if answer.status in ASKING or answer.header("retry-after") is not None:
+                    self._sender.withhold()
+                back.put((index, answer))
             except TransportError as error:
                 back.put((index, error))
             except BaseException as error:  # whatever it is, the worker must not wait for ever

@@ -28,6 +28,9 @@ ALONE_STRIKES_MIN = 2
 BALANCE_MAX = 20
 """Where counting acceptances against failures stops: more would tell no more, and cost a write each time."""
 
+UNECHOED_TURNS_MAX = 3
+"""So many turns with fresh connections and never our id: the service does not echo, whatever its documents say."""
+
 SIZE_BYTES_MIN = 10_000
 """No size below this is learned: an event of 10 KB is what the services recommend at most."""
 
@@ -85,7 +88,8 @@ class Learned:
     `suspects` by sequence, oldest first. `probed`: while batches failed, a single event was accepted, so the next
     failure is the batch's own. `bytes_max`: the largest request to make until `bytes_until_ms` (queue time).
     `passed_bytes`: the largest request that was accepted, since one of its size was refused; not kept in the database.
-    `echoes`: whether the service names our request id in its answers; None while that is not known.
+    `echoes`: whether the service names our request's id in its answers; None while that is not known, after `unechoed`
+    turns without.
     """
 
     suspects: Mapping[int, Suspect] = field(default_factory=dict)
@@ -94,6 +98,7 @@ class Learned:
     bytes_until_ms: int = 0
     passed_bytes: int = 0
     echoes: bool | None = None
+    unechoed: int = 0
 
     def struck(self, sequence: int, doubt: Doubt) -> Suspect:
         """The suspect after one more such answer to it alone; another kind of answer begins anew."""

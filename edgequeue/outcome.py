@@ -8,7 +8,7 @@ by the real service spends an attempt or kills it; the network, our credentials 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from edgequeue.batching import halved
@@ -41,9 +41,9 @@ class Outcome:
     receipt with "{position}" in it is filled in for each event when it is shown.
 
     `told`: the answer speaks of each event apart. `too_large`: it was the size that was refused. `echoed`: whether it
-    names our request's id, None where the service names none. `unsent`: no byte went out, the request leaves no trace.
-    What follows from other answers (`weighing.py`): `waits`, in seconds and by position, `alone`, positions that
-    travel by themselves from now on.
+    names our request's id, None where the service names none; `must_echo`: the service's documents promise that it
+    does. `unsent`: no byte went out, the request leaves no trace. What follows from other answers (`weighing.py`):
+    `waits`, in seconds and by position, `alone`, positions that travel by themselves from now on.
     """
 
     verdict: Verdict
@@ -56,6 +56,7 @@ class Outcome:
     told: bool = False
     too_large: bool = False
     echoed: bool | None = None
+    must_echo: bool = False
     unsent: bool = False
     waits: Mapping[int, float] = field(default_factory=dict)
     alone: frozenset[int] = frozenset()
@@ -264,8 +265,15 @@ def refused(response: HttpResponse, batch: Batch, problem: Problem, *, definite:
         return Outcome(verdict, split=True, too_large=too_large, http_status=response.status)
     if definite:
         return Outcome(Verdict(Disposition.REJECT, problem), http_status=response.status)
+    problem = replace(problem, remedy=_UNPROVEN)
     signal = Signal(HoldState.BACKING_OFF, problem)
     return Outcome(Verdict(Disposition.DEFER, problem, doubt=Doubt.REFUSED), signal=signal, http_status=response.status)
+
+
+_UNPROVEN = (
+    "It was not said in the service's own words, so it counts only if it comes again while others are accepted. "
+    "The event is kept and tried again."
+)
 
 
 def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> Outcome:
@@ -280,7 +288,9 @@ def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> 
         status=response.status,
     )
     disposition = Disposition.UNKNOWN if maybe_taken else Disposition.DEFER
-    signal = Signal(HoldState.BACKING_OFF, problem, retry_after_seconds(response))
+    # A proxy may ask for patience too; what came with a page of 200 or 302 is no plea of anybody's.
+    wait_seconds = retry_after_seconds(response) if response.status >= 400 else None
+    signal = Signal(HoldState.BACKING_OFF, problem, wait_seconds)
     too_large = response.status == 413  # a proxy's own limit: smaller requests may pass it, and no event dies of it
     return Outcome(
         Verdict(disposition, problem, doubt=Doubt.STRANGE),

@@ -17,5 +17,8 @@ class Sender(Protocol):
     def reach(self, url: str) -> None:
         """Whether the host can be connected to at all; NotSent when not. Sends nothing."""
 
+    def withhold(self) -> None:
+        """End the sends in progress of which no byte is out yet: another answer has asked for patience."""
+
     def abort(self) -> None:
         """End the sends in progress at once."""

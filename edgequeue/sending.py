@@ -40,7 +40,8 @@ DAMAGED = Problem(
 class Turn(NamedTuple):
     """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None if nothing is pending.
 
-    `leased` is False where another worker holds the lease, `paced` where only `requests_per_second_max` made it wait.
+    `leased` is False where another worker holds the lease, `paced` where only `requests_per_second_max` made it wait,
+    `omitted` where due events were left out because the destination was in trouble.
     """
 
     claimed: int = 0
@@ -51,6 +52,7 @@ class Turn(NamedTuple):
     next_due_ms: int | None = None
     leased: bool = True
     paced: bool = False
+    omitted: bool = False
 
 
 Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
@@ -95,7 +97,7 @@ class Sending:
             return Turn(next_due_ms=self.hold.asked_until_ms if by_hand else self.hold.until_ms)
         if now_ms < self._paced_until_ms:
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
-        loads, buried = self._loads(now_ms, events_max, by_hand)
+        loads, buried, omitted = self._loads(now_ms, events_max, by_hand)
         if not loads:
             next_due_ms = self._store.next_due_ms(self.destination.name)
             return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
@@ -114,7 +116,7 @@ class Sending:
             self._store.release(self._lease)
             self._lease = None
             return Turn(leased=False)
-        return turn._replace(dead=turn.dead + buried)
+        return turn._replace(dead=turn.dead + buried, omitted=omitted)
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
@@ -139,8 +141,8 @@ class Sending:
             )
         return True
 
-    def _loads(self, now_ms: int, events_max: int | None, by_hand: bool) -> tuple[list[Load], int]:
-        """What to send now, and how many damaged events were set aside.
+    def _loads(self, now_ms: int, events_max: int | None, by_hand: bool) -> tuple[list[Load], int, bool]:
+        """What to send now, how many damaged events were set aside, and whether others that are due were left out.
 
         A destination in trouble is asked with one request. By hand means now: what waits by our own backoff is due.
         """
@@ -159,8 +161,9 @@ class Sending:
         if damaged:
             self._store.bury(self._lease, damaged, now_ms)
             log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
-        chosen = self._judge.chosen([one for one in records if one.intact])
-        return fill(chosen, limits, self.destination.item, loads_max), len(damaged)
+        intact = [one for one in records if one.intact]
+        chosen = self._judge.chosen(intact)
+        return fill(chosen, limits, self.destination.item, loads_max), len(damaged), len(chosen) < len(intact)
 
     def _send(self, loads: Sequence[Load], credentials: Mapping[str, str], by_hand: bool) -> Turn:
         """Record, send, interpret, settle."""

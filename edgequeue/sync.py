@@ -123,7 +123,8 @@ class Drain:
                 self._tally.give_back(room)
             if not turn.leased:
                 return self._follow()
-            by_hand = False
+            # What was left out for the destination's sake has its try by hand once that is well.
+            by_hand = by_hand and turn.omitted and turn.delivered > 0
             if self._out_of_time():
                 return "timeout"
             idle = 0 if turn.delivered or turn.dead else idle + 1
@@ -134,7 +135,7 @@ class Drain:
             if not turn.paced and (self._deadline is None or self._worker.hold.state is HoldState.PAUSED):
                 return "waiting"
             self._sleep_until(turn.next_due_ms or self._store.now_ms())
-            by_hand = self._worker.asked()
+            by_hand = self._worker.asked() or by_hand
         return "interrupted"
 
     def _follow(self) -> str:

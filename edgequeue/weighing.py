@@ -14,6 +14,7 @@ from edgequeue.learning import (
     ALONE_STRIKES_MIN,
     TOO_LARGE_MS,
     TOO_SLOW_MS,
+    UNECHOED_TURNS_MAX,
     Doubt,
     Learned,
     Suspect,
@@ -101,16 +102,21 @@ def _echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Le
     """An acceptance that names another request's id is not the answer to ours: unknown, and sent again.
 
     Unless the service does not echo: it would make us send everything for ever. It does not if it has never named our
-    id, and names another on a fresh connection, where nobody else's answer can be.
+    id and names others on fresh connections, where nobody else's answer should be: at once where no document promises
+    an echo, else after `UNECHOED_TURNS_MAX` turns.
     """
-    echoes = learned.echoes
-    if any(trip.outcome.echoed for trip in trips):
-        echoes = True
-    elif echoes is None and any(trip.outcome.echoed is False and not trip.stray_possible for trip in trips):
-        echoes = False
-    if echoes is not False:
+    strange = [one for one in trips if one.outcome.echoed is False]
+    if any(one.outcome.echoed for one in trips):
+        known = replace(learned, echoes=True, unechoed=0)
+    elif learned.echoes is None and any(not one.stray_possible for one in strange):
+        turns = learned.unechoed + 1
+        gives_up = turns > UNECHOED_TURNS_MAX or not any(one.outcome.must_echo for one in strange)
+        known = replace(learned, echoes=False if gives_up else None, unechoed=0 if gives_up else turns)
+    else:
+        known = learned
+    if strange and known.echoes is not False:
         trips = [replace(one, outcome=_not_ours(one.outcome)) if one.outcome.echoed is False else one for one in trips]
-    return trips, learned if echoes is learned.echoes else replace(learned, echoes=echoes)
+    return trips, learned if known == learned else known
 
 
 def _not_ours(outcome: Outcome) -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any
 
 from edgequeue.destinations import adobe_answers as answers
 from edgequeue.destinations.adobe_dccs_places import Entry, entry_of, placed, receipt_template
+from edgequeue.learning import Doubt
 from edgequeue.model import Batch, Disposition, HttpResponse, Problem
 from edgequeue.outcome import Outcome, Verdict, accepted, nobodys, paused, retry_after_seconds, shortened
 from edgequeue.retry import WELL, HoldState, Signal
@@ -45,6 +46,7 @@ _REMEDIES = {
     403: "The token is not valid or lacks rights. " + _CREDENTIALS,
     404: "Adobe does not know this inlet. Check endpoint in [destinations.{name}].",
     407: "The proxy wants credentials. Check proxy in [destinations.{name}].",
+    415: "What answered does not take JSON. Check endpoint and encoding in [destinations.{name}].",
 }
 
 
@@ -139,7 +141,9 @@ def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect:
         return _unknown(response, "the answer for this event cannot be read")
     problem = _problem(status, entry.text, name, refusals=_REFUSALS)
     if status not in _REFUSALS:
-        return Verdict(Disposition.DEFER, problem, entry.receipt, answers.doubt_of_status(status))
+        # One message's own time-out: it waits by itself, or it would go out again with each turn of the others.
+        doubt = Doubt.STRANGE if status in (408, 425) else answers.doubt_of_status(status)
+        return Verdict(Disposition.DEFER, problem, entry.receipt, doubt)
     setting = _setting_at_fault(entry.text) if suspect else None
     if setting:
         return Verdict(Disposition.DEFER, _blamed(problem, setting, name), entry.receipt)

@@ -164,7 +164,8 @@ class AdobeEdge(Destination):
             problem = _partial(document, response, service)
         # The server appends a suffix to our id. What an answer with another id means is weighed beside the others.
         echoed = request_id.lower().startswith(batch.request_id.lower())
-        return replace(accepted(response, service=service, receipt=request_id, problem=problem), echoed=echoed)
+        outcome = accepted(response, service=service, receipt=request_id, problem=problem)
+        return replace(outcome, echoed=echoed, must_echo=True)
 
     def _reading(self, status: int, code: str | None) -> tuple[answers.Reading, str]:
         """The code decides, but never turns a server's fault or a plea to wait into a refusal of the events."""
@@ -180,6 +181,7 @@ _REMEDIES = {
     401: "Adobe wants other credentials: check auth in [destinations.{name}] and the [auth.*] table it names.",
     403: "Adobe does not allow it: check auth in [destinations.{name}], its client_id and its org_id.",
     407: "The proxy wants credentials: check proxy in [destinations.{name}].",
+    415: "What answered does not take JSON: check endpoint and encoding in [destinations.{name}].",
 }
 
 

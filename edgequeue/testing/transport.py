@@ -91,6 +91,9 @@ class ScriptedTransport:
         with self._changed:
             return self._changed.wait_for(lambda: len(self.requests) >= count, timeout_seconds)
 
+    def withhold(self) -> None:
+        """Nothing: what the script answers has always been sent."""
+
     def abort(self) -> None:
         """End the sends that wait for an answer which never comes; later ones go on normally."""
         with self._changed:

@@ -34,6 +34,9 @@ class Transport(Protocol):
     def reach(self, url: str) -> None:
         """Connect to the host and hang up; NotSent when that fails. Nothing is sent."""
 
+    def withhold(self) -> None:
+        """End the sends in progress of which no byte is out; they raise NotSent, code "aborted"."""
+
     def abort(self) -> None:
         """End the sends in progress at once, from any thread; later ones go on normally."""
 
@@ -97,14 +100,21 @@ class HttpxTransport:
         self._start(exchange, lambda: self._knock(exchange, url))
         exchange.result()
 
+    def withhold(self) -> None:
+        """End the sends in progress of which no byte is out yet; they raise NotSent, code "aborted"."""
+        for exchange in self._sending():
+            exchange.withhold()
+
     def abort(self) -> None:
         """End the sends in progress at once; they raise NotSent or MaybeSent, code "aborted"."""
-        if self._process != os.getpid():
-            return
-        with self._lock:
-            under_way = list(self._under_way)
-        for exchange in under_way:
+        for exchange in self._sending():
             exchange.abort()
+
+    def _sending(self) -> list[Exchange]:
+        if self._process != os.getpid():
+            return []
+        with self._lock:
+            return list(self._under_way)
 
     def close(self) -> None:
         """End the sends in progress and close all connections. Closing twice is fine."""

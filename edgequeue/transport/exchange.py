@@ -106,9 +106,13 @@ class Exchange:
         """End it now, whatever it is doing; nothing when it has ended."""
         self._cut(faults.aborted)
 
-    def _cut(self, reason: Any) -> None:
+    def withhold(self) -> None:
+        """End it if no byte of the request is out yet."""
+        self._cut(faults.aborted, begun=False)
+
+    def _cut(self, reason: Any, *, begun: bool = True) -> None:
         with self._lock:
-            if self._settled.is_set():
+            if self._settled.is_set() or (self.progress.begun and not begun):
                 return
             self._result = reason(self.progress)
             self._settled.set()

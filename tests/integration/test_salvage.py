@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from edgequeue.destinations.adobe_dccs import AdobeDccs
 from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import MaybeSent, NotSent
+from edgequeue.learning import UNECHOED_TURNS_MAX
 from edgequeue.model import HttpRequest, HttpResponse, Priority
 from edgequeue.retry import HoldState
 from edgequeue.sending import Turn
@@ -283,13 +284,23 @@ def test_an_acceptance_with_another_requests_id_counts_for_nothing(rig: Rig) -> 
 
 
 def test_a_service_that_does_not_echo_is_not_sent_everything_for_ever(rig: Rig) -> None:
-    """It names an id of its own on fresh connections from the first answer on: those are its acceptances."""
+    """It has named ids of its own in turn after turn, on fresh connections: those are its acceptances."""
     own = HttpResponse(202, {}, b'{"requestId":"0b6d5b1c-27a2-4b56-8f10-6a5b6c9c8f11"}')
     rig.service = always(lambda: own)
     rig.put(300)
     rig.run(60)
     assert rig.counts() == (300, 0, 0)
-    assert len(rig.network.requests) == 3
+    assert len(rig.network.requests) == 3 + UNECHOED_TURNS_MAX + 2
+
+
+def test_the_very_first_answer_with_another_requests_id_counts_for_nothing(rig: Rig) -> None:
+    """Edge's documents promise the echo: before it was ever seen, it is waited for."""
+    stray = [HttpResponse(202, {}, b'{"requestId":"0b6d5b1c-27a2-4b56-8f10-6a5b6c9c8f11-0123456789abcdef"}')]
+    rig.service = lambda request: stray.pop() if stray else accept(request)
+    rig.put(5)
+    rig.run(60)
+    assert rig.counts() == (5, 0, 0)
+    assert len(rig.network.requests) == 2
 
 
 # --- sizes, and what cannot be told apart -----------------------------------------------------------------------------
