@@ -192,13 +192,14 @@ def test_a_blocked_connect_ends_at_the_deadline(hasty: HttpxTransport, blocked_u
     assert raised.value.code == "connect_timeout"
 
 
+@pytest.mark.parametrize("end", ["abort", "withhold"])
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse a connect that finds the backlog full")
-def test_abort_ends_a_blocked_connect(transport: HttpxTransport, blocked_url: str) -> None:
-    """Nothing can interrupt the connect itself, and nobody waits for it."""
+def test_a_blocked_connect_can_be_ended(transport: HttpxTransport, blocked_url: str, end: str) -> None:
+    """Nothing can interrupt the connect itself, and nobody waits for it; withheld is what has not begun to send."""
     sending = send_in_thread(transport, HttpRequest("POST", blocked_url, {}, b"{}"))
     pause = threading.Event()
-    while not sending.done():  # the send may not have begun yet, and abort is about what has
-        transport.abort()
+    while not sending.done():  # the send may not have begun yet, and this is about what has
+        getattr(transport, end)()
         pause.wait(0.01)
     error = sending.exception(0)
     assert isinstance(error, NotSent)

@@ -152,6 +152,14 @@ class TransportContract:
         transport.abort()
         assert transport.send(service.will(Answer()), {}).status == 200
 
+    def test_withhold_leaves_alone_what_has_begun(self, transport: Transport, service: Service) -> None:
+        """Its bytes are out: whatever another answer asks for, this one is waited for."""
+        sending = send_in_thread(transport, service.will(Silence()))
+        service.wait_received(1)
+        transport.withhold()
+        transport.abort()
+        assert isinstance(sending.exception(BOUND_SECONDS), MaybeSent)
+
     def test_close_ends_a_send_in_progress(self, transport: Transport, service: Service) -> None:
         """Whoever shuts down does not wait for a mute service."""
         sending = send_in_thread(transport, service.will(Silence()))
