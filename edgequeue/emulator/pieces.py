@@ -23,6 +23,7 @@ _OPENING = b'{"requestId":"'  # like the beginning of a right answer
 _OK = b"HTTP/1.1 200 OK\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_LAST = b"Connection: close\r\n"
 _LINE_BYTES = 1_000
 
 
@@ -39,11 +40,11 @@ def huge(form: str | None, size: int) -> Iterator[bytes]:
         yield _OK + _JSON
         yield from _header_lines(size)
     elif form == "body":
-        yield _OK + _JSON + b"Content-Length: %d\r\n\r\n" % size
+        yield _OK + _JSON + _LAST + b"Content-Length: %d\r\n\r\n" % size
         yield from _body(size)
     else:
         packed = form == "gzip"
-        yield _OK + _JSON + (b"Content-Encoding: gzip\r\n" if packed else b"") + _CHUNKED + b"\r\n"
+        yield _OK + _JSON + _LAST + (b"Content-Encoding: gzip\r\n" if packed else b"") + _CHUNKED + b"\r\n"
         for piece in _gzip(size) if packed else _body(size):
             yield _chunk(piece)
         yield b"0\r\n\r\n"
@@ -51,7 +52,7 @@ def huge(form: str | None, size: int) -> Iterator[bytes]:
 
 def no_length(status: int, body: bytes) -> Iterator[bytes]:
     """Half of the body, without a length and without chunks: it ends where the connection does."""
-    yield _head(status) + b"Connection: close\r\n\r\n" + body[: len(body) // 2]
+    yield _head(status) + _LAST + b"\r\n" + body[: len(body) // 2]
 
 
 def chunked_broken(status: int, body: bytes) -> Iterator[bytes]:

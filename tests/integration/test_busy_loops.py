@@ -7,7 +7,7 @@ from pathlib import Path
 from edgequeue import AdobeEdge, EventQueue
 from edgequeue.errors import NotSent
 from edgequeue.model import HttpRequest, HttpResponse
-from edgequeue.testing import ScriptedTransport
+from edgequeue.testing import ScriptedTransport, accept
 
 EVENT = {"xdm": {"identityMap": {"Till": [{"id": "till-7", "primary": True}]}}}
 
@@ -27,8 +27,7 @@ def test_a_transport_that_says_it_is_closed_ends_a_sync(tmp_path: Path) -> None:
 
 def test_a_transport_of_the_applications_own_outlives_a_sync(tmp_path: Path) -> None:
     """What the caller made is the caller's to close."""
-    accepted = HttpResponse(202, {}, b'{"requestId": "r-0123456789abcdef"}')
-    network = ScriptedTransport([accepted, accepted])
+    network = ScriptedTransport(then=accept)
     with EventQueue(tmp_path / "queue.db", [AdobeEdge("web", datastream_id="d")], transport=lambda _: network) as queue:
         for _ in range(2):
             queue.enqueue(EVENT)
