@@ -93,10 +93,14 @@ class SchemaTooNew(SchemaError):
 
 
 class TransportError(EdgeQueueError):
-    """One request got no answer. `code` is a short name for it, such as "connect" or "read_timeout"."""
+    """One request got no answer. `code` is a short name for it, such as "connect" or "read_timeout".
 
-    def __init__(self, message: str, *, code: str) -> None:
+    `retry_after_seconds`: an answer that could not be read to its end had asked for patience.
+    """
+
+    def __init__(self, message: str, *, code: str, retry_after_seconds: float | None = None) -> None:
         self.code = code
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
 
 

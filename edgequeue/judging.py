@@ -20,6 +20,9 @@ from edgequeue.outcome import Outcome, Settlement, failed, settle
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
 from edgequeue.weighing import PROBE_TRIES_MIN, Trip, weigh
 
+TOKEN_LENGTH_MIN = 4
+"""Shorter ones would be found in anything."""
+
 log = logging.getLogger("edgequeue")
 
 
@@ -34,19 +37,30 @@ class Judge:
         self._dice = dice
         self._confirm: frozenset[int] = frozenset()  # events to be sent on a fresh connection
         self._renewed = False  # the credentials were refused and renewed, and nothing was accepted since
+        self._refused: Mapping[str, str] | None = None  # refused again after that
 
     # --- before a turn ------------------------------------------------------------------------------------------------
 
-    def chosen(self, records: Sequence[Claimed]) -> Sequence[Claimed]:
-        """Which of the due records to send: all, or in trouble those that tell most about the service.
+    def take(self, hold: Hold, learned: Learned) -> None:
+        """Begin with what is known; what was learned of another place counts for nothing."""
+        place = self._destination.place
+        self.hold = hold
+        self.learned = learned if learned.place == place else Learned(place=place)
 
-        What is under suspicion tells nothing about it. Where it is paused, or batches fail again and again, it is asked
-        with one event: any of them, not always the oldest, which may be the very event that it cannot do with.
+    def chosen(self, records: Sequence[Claimed]) -> Sequence[Claimed]:
+        """Which of the due records to send: one suspect and all others, or in trouble those that tell most.
+
+        What is under suspicion tells nothing about the service, and must not take the others' places. Where it is
+        paused, or batches fail again and again, it is asked with one event: any of them, not always the oldest, which
+        may be the very event that it cannot do with.
         """
-        if self.hold.state is HoldState.OK or not records:
-            return records
-        records = [one for one in records if one.sequence not in self.learned.suspects] or records
-        return [self._dice.choice(records)] if self._probing else records
+        suspects = [one for one in records if one.sequence in self.learned.suspects]
+        if suspects:
+            others = [one for one in records if one.sequence not in self.learned.suspects]
+            if not others or self.hold.state is HoldState.OK:
+                others = [self._dice.choice(suspects), *others]
+            records = others
+        return [self._dice.choice(records)] if self._probing and records else records
 
     @property
     def _probing(self) -> bool:
@@ -58,8 +72,14 @@ class Judge:
         """The request; on a connection of its own where an event alone may be refused for good by the answer."""
         request = self._destination.encode(batch)
         first = batch.records[0]
-        doubted = len(batch) == 1 and (first.travel_max == 1 or first.sequence in self._confirm)
-        return replace(request, fresh=True) if doubted else request
+        watched = first.sequence in self.learned.suspects or first.sequence in self._confirm
+        return replace(request, fresh=True) if len(batch) == 1 and (first.travel_max == 1 or watched) else request
+
+    def ask_by_hand(self) -> None:
+        """Somebody wants a try now: with new credentials where those in hand were refused."""
+        if self._refused is not None:
+            self._destination.credentials.renew(self._refused)
+            self._refused = None
 
     # --- after it -----------------------------------------------------------------------------------------------------
 
@@ -77,7 +97,7 @@ class Judge:
         trips = [
             Trip(
                 batch,
-                self._read(batch, answer),
+                self._read(batch, _masked(answer, credentials)),
                 len(request.body),
                 stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
             )
@@ -91,7 +111,8 @@ class Judge:
             policy=self._policy,
             unit_random=self._dice.random(),
         )
-        self.learned, self._confirm = weighed.learned, weighed.confirm
+        self.learned = weighed.learned
+        self._confirm = (self._confirm - {one.sequence for batch in batches for one in batch.records}) | weighed.confirm
         settled = [
             (one, self._settle(one, outcome, now_ms)) for one, outcome in zip(batches, weighed.outcomes, strict=True)
         ]
@@ -131,7 +152,11 @@ class Judge:
         if not heard:
             return  # we ended the exchanges ourselves: that says nothing about the destination
         signal = worst(heard) or WELL
-        if signal.renewable and not signal.retry_after_seconds and self._renew(credentials):
+        if (
+            signal.renewable
+            and not signal.retry_after_seconds
+            and self._renew(credentials, signal.problem.status if signal.problem else None)
+        ):
             return
         if WELL in heard:
             self._renewed = False
@@ -150,13 +175,16 @@ class Judge:
         if self.hold.state is not known.state or _code(self.hold) != _code(known):
             self.say()
 
-    def _renew(self, credentials: Mapping[str, str]) -> bool:
+    def _renew(self, credentials: Mapping[str, str], status: int | None) -> bool:
         """Whether to try at once with other credentials: once, until something is accepted again.
 
-        What was refused is given up in any case, so that the next probe of a pause asks for new ones.
+        A 401 gives the token up in any case, so that the next probe of a pause asks for a new one.
         """
-        others = self._destination.credentials.renew(credentials)
-        if self._renewed or self.hold.state is HoldState.PAUSED or not others:
+        again = self._renewed or self.hold.state is HoldState.PAUSED
+        if again and status != 401:
+            self._refused = credentials  # others may do well with this token: it stays until somebody asks by hand
+            return False
+        if not self._destination.credentials.renew(credentials) or again:
             return False
         self._renewed = True
         extra = {"action": "renew", "destination": self._destination.name}
@@ -174,6 +202,14 @@ class Judge:
         level = logging.WARNING if hold.state is HoldState.PAUSED else logging.INFO
         text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text.rstrip('.')}"
         log.log(level, "%s: %s. %s", name, text, hold.problem.remedy, extra=extra)
+
+
+def _masked(answer: Answer, credentials: Mapping[str, str]) -> Answer:
+    """The answer without the token, should it repeat it: what it says is kept, and shown."""
+    token = credentials.get("authorization", "").partition(" ")[2].encode()
+    if len(token) < TOKEN_LENGTH_MIN or isinstance(answer, TransportError) or token not in answer.body:
+        return answer
+    return replace(answer, body=answer.body.replace(token, b"[the token]"))
 
 
 def _code(hold: Hold) -> str | None:

@@ -12,24 +12,31 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-SUSPECTS_MAX = 200
-"""Events that are watched at once for a destination (about 15 KB in its row); more have to wait for their turn."""
+SUSPECTS_MAX = 1000
+"""Events that are watched at once for a destination (about 80 KB in its row, written while they fail)."""
 
 FAILURES_CONFIRMED_MIN = 4
 """A 500 counts as a refusal when it has come five times to that event alone (design.md, promise 4): once, and so many
-times while the others fared well."""
+times with something else accepted before each."""
 
 REFUSALS_CONFIRMED_MIN = 1
-"""A refusal without the service's own words counts when it comes again while the others fare well."""
+"""A refusal without the service's own words counts when it comes again after something else was accepted, where the
+event was found by halving its batch: its neighbours were accepted on the way. Else it takes as many as a failure."""
+
+ACCEPTED_PER_FAILURE_MIN = 4
+"""Nothing is held against an event while more than one in five requests of the others fail as well."""
 
 ALONE_STRIKES_MIN = 2
 """From so many strikes on, a suspect travels alone: it must not hold up those that came later."""
 
-BALANCE_MAX = 20
-"""Where counting acceptances against failures stops: more would tell no more, and cost a write each time."""
+COUNTED_MAX = 100
+"""So many of the others' requests are remembered; beyond, the old ones fade."""
+
+_ENOUGH = 8
+"""Acceptances beyond what is needed are not counted: they would tell no more, and cost a write each."""
 
 UNECHOED_TURNS_MAX = 3
-"""So many turns with fresh connections and never our id: the service does not echo, whatever its documents say."""
+"""So many turns in a row on fresh connections, and never our id: the service does not echo, whatever is documented."""
 
 SIZE_BYTES_MIN = 10_000
 """No size below this is learned: an event of 10 KB is what the services recommend at most."""
@@ -48,50 +55,61 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """An event that was answered alone with a doubt, `strikes` times.
+    """An event that was answered alone with a doubt, `strikes` times, `confirmed` of them with a witness.
 
-    `balance`: acceptances less failures of others since the last time, `seen`: there was an acceptance among them.
-    `confirmed`: so many strikes in a row came while the others fared well.
+    `accepted` and `failed` count the others' requests since the first time; `seen`: one was accepted since the last.
+    `halved`: it was found by halving a batch.
     """
 
     doubt: Doubt
     strikes: int = 0
     confirmed: int = 0
-    balance: int = 0
+    accepted: int = 0
+    failed: int = 0
     seen: bool = False
+    halved: bool = False
 
     def struck(self) -> Suspect:
-        """After one more. It counts against the event if the others fared well, or nothing else was sent meanwhile."""
-        well = self.balance > 0 or (self.balance == 0 and (self.seen or self.confirmed > 0))
-        return Suspect(self.doubt, self.strikes + 1, self.confirmed + 1 if well else 0)
+        """After one more. It counts against the event if something else was accepted since the last one."""
+        return replace(self, strikes=self.strikes + 1, confirmed=self.confirmed + self.seen, seen=False)
 
     def beside(self, accepted: int, failed: int) -> Suspect:
         """After so many requests of others were accepted, and so many failed."""
-        balance = max(-BALANCE_MAX, min(BALANCE_MAX, self.balance + accepted - failed))
+        failed_now = self.failed + failed
+        accepted_now = min(self.accepted + accepted, failed_now * ACCEPTED_PER_FAILURE_MIN + _ENOUGH)
+        while accepted_now + failed_now > COUNTED_MAX:
+            accepted_now, failed_now = accepted_now // 2, failed_now // 2
         seen = self.seen or accepted > 0
-        if (balance, seen) == (self.balance, self.seen):
+        if (accepted_now, failed_now, seen) == (self.accepted, self.failed, self.seen):
             return self
-        return replace(self, balance=balance, seen=seen)
+        return replace(self, accepted=accepted_now, failed=failed_now, seen=seen)
+
+    @property
+    def found(self) -> bool:
+        """Whether halving a refused batch led to it: its neighbours were accepted on the way."""
+        return self.halved and self.doubt is Doubt.REFUSED
 
     @property
     def convicted(self) -> bool:
-        """Whether the answers, with their witness, count as the service's refusal of this event."""
-        if self.doubt is Doubt.FAILED:
-            return self.confirmed >= FAILURES_CONFIRMED_MIN
-        return self.doubt is Doubt.REFUSED and self.confirmed >= REFUSALS_CONFIRMED_MIN
+        """Whether the answers, with their witnesses, count as the service's refusal of this event."""
+        if self.accepted < self.failed * ACCEPTED_PER_FAILURE_MIN:
+            return False
+        enough = REFUSALS_CONFIRMED_MIN if self.found else FAILURES_CONFIRMED_MIN
+        return self.doubt is not Doubt.STRANGE and self.confirmed >= enough
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What is known of a destination beside its configuration; kept in the database.
 
-    `suspects` by sequence, oldest first. `probed`: while batches failed, a single event was accepted, so the next
-    failure is the batch's own. `bytes_max`: the largest request to make until `bytes_until_ms` (queue time).
-    `passed_bytes`: the largest request that was accepted, since one of its size was refused; not kept in the database.
-    `echoes`: whether the service names our request's id in its answers; None while that is not known, after `unechoed`
-    turns without.
+    `place`: where that was (`Destination.place`); elsewhere it counts for nothing. `suspects` by sequence, oldest
+    first. `probed`: while batches failed, a single event was accepted, so the next failure is the batch's own.
+    `bytes_max`: the largest request to make until `bytes_until_ms` (queue time). `passed_bytes`: the largest request
+    that was accepted, since one of its size was refused; not kept in the database. `echoes`: whether the service names
+    our request's id in its answers; None while that is not known. `unechoed`: turns in a row without.
     """
 
+    place: str = ""
     suspects: Mapping[int, Suspect] = field(default_factory=dict)
     probed: bool = False
     bytes_max: int | None = None
@@ -100,10 +118,12 @@ class Learned:
     echoes: bool | None = None
     unechoed: int = 0
 
-    def struck(self, sequence: int, doubt: Doubt) -> Suspect:
+    def struck(self, sequence: int, doubt: Doubt, *, halved: bool = False) -> Suspect:
         """The suspect after one more such answer to it alone; another kind of answer begins anew."""
         known = self.suspects.get(sequence)
-        return (known if known is not None and known.doubt is doubt else Suspect(doubt)).struck()
+        if known is None or known.doubt is not doubt:
+            known = Suspect(doubt, halved=halved if known is None else known.halved)
+        return known.struck()
 
     def with_suspects(self, found: Mapping[int, Suspect]) -> Learned:
         """These suspects beside or in place of those known; beyond `SUSPECTS_MAX` new ones are not watched yet."""

@@ -191,7 +191,7 @@ _MEND = {
     "proxy": "Check the proxy.",
 }
 
-TOO_SLOW = ("write_timeout", "deadline")
+TOO_SLOW = ("write_timeout",)
 """Codes of exchanges that were too large for the link and the time they had."""
 
 OURS = ("aborted", "interrupted", "closed")
@@ -206,7 +206,8 @@ def signal_of(error: TransportError) -> Signal | None:
         if error.code == "settings":
             return Signal(HoldState.PAUSED, Problem(error.code, str(error), "Mend the setting it names."))
         return Signal(HoldState.OFFLINE, Problem(error.code, str(error), _MEND.get(error.code, "")))
-    return Signal(HoldState.BACKING_OFF, Problem(error.code, str(error), "It is sent again with the same _id."))
+    problem = Problem(error.code, str(error), "It is sent again with the same _id.")
+    return Signal(HoldState.BACKING_OFF, problem, error.retry_after_seconds)
 
 
 def _death(record: Claimed, problem: Problem | None) -> Death:
@@ -249,30 +250,32 @@ def paused(response: HttpResponse, problem: Problem, *, renewable: bool = False)
 
     `renewable`: other credentials may be all that it takes, so they are renewed once before it comes to that.
     """
-    signal = Signal(HoldState.PAUSED, problem, renewable=renewable)
+    signal = Signal(HoldState.PAUSED, problem, retry_after_seconds(response), renewable=renewable)
     return Outcome(Verdict(Disposition.DEFER, problem), signal=signal, http_status=response.status)
 
 
 def refused(response: HttpResponse, batch: Batch, problem: Problem, *, definite: bool = True) -> Outcome:
     """The batch was refused as a whole: one event alone is dead, several are sent again in halves.
 
-    Not `definite`: it was not said in the service's own words (plain text, nothing at all), so that anything on the
-    way may have said it; one event alone is then under suspicion.
+    Not `definite`: it was not said in the service's own words, or may be about what our configuration wrote; one event
+    alone is then under suspicion. A Retry-After is kept here too.
     """
-    too_large = response.status == 413
+    wait_seconds = retry_after_seconds(response)
+    signal = Signal(HoldState.BACKING_OFF, problem, wait_seconds) if wait_seconds else WELL
     if len(batch) > 1:
         verdict = Verdict(Disposition.DEFER, problem)
-        return Outcome(verdict, split=True, too_large=too_large, http_status=response.status)
+        too_large = response.status == 413
+        return Outcome(verdict, signal=signal, split=True, too_large=too_large, http_status=response.status)
     if definite:
-        return Outcome(Verdict(Disposition.REJECT, problem), http_status=response.status)
+        return Outcome(Verdict(Disposition.REJECT, problem), signal=signal, http_status=response.status)
     problem = replace(problem, remedy=_UNPROVEN)
-    signal = Signal(HoldState.BACKING_OFF, problem)
+    signal = Signal(HoldState.BACKING_OFF, problem, wait_seconds)
     return Outcome(Verdict(Disposition.DEFER, problem, doubt=Doubt.REFUSED), signal=signal, http_status=response.status)
 
 
 _UNPROVEN = (
-    "It was not said in the service's own words, so it counts only if it comes again while others are accepted. "
-    "The event is kept and tried again."
+    "Perhaps a proxy or our settings: check endpoint and the ids in [destinations.*]. "
+    "The event is kept; it is dead only when it is refused again while others are accepted."
 )
 
 
@@ -281,17 +284,15 @@ def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> 
 
     `maybe_taken`: the service may stand behind it all the same, so whether it has the events is unknown.
     """
-    problem = Problem(
-        code="not_the_service",
-        text=f"HTTP {response.status}: {text}",
-        remedy="Something between this device and the service answered: log in to the network, or check the proxy.",
-        status=response.status,
-    )
+    too_large = response.status == 413  # a proxy's own limit: smaller requests may pass it, and no event dies of it
+    remedy = "Something between this device and the service answered: log in to the network, or check the proxy."
+    if too_large:
+        remedy = "Something between this device and the service limits requests; smaller ones are made by themselves."
+    problem = Problem("not_the_service", f"HTTP {response.status}: {text}", remedy, response.status)
     disposition = Disposition.UNKNOWN if maybe_taken else Disposition.DEFER
     # A proxy may ask for patience too; what came with a page of 200 or 302 is no plea of anybody's.
     wait_seconds = retry_after_seconds(response) if response.status >= 400 else None
     signal = Signal(HoldState.BACKING_OFF, problem, wait_seconds)
-    too_large = response.status == 413  # a proxy's own limit: smaller requests may pass it, and no event dies of it
     return Outcome(
         Verdict(disposition, problem, doubt=Doubt.STRANGE),
         signal=signal,

@@ -51,8 +51,9 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     if value is None:
         return None
     text = value.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:12]), RETRY_AFTER_SECONDS_MAX)
+    numbers = [part.strip() for part in text.split(",")]  # a header that came twice is one with a comma
+    if all(part.isascii() and part.isdigit() for part in numbers):
+        return min(max(float(part[:12]) for part in numbers), RETRY_AFTER_SECONDS_MAX)
     date = parse_http_date(text)
     if date is None:
         return None

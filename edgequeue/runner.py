@@ -42,7 +42,15 @@ class Runner:
         retention = Retention(*keep)
         listener = Callbacks(store, *callbacks) if any(callbacks) else None
         self.workers = [
-            Worker(store, one, self._senders[one.name], kind=kind, listener=listener, retention=retention)
+            Worker(
+                store,
+                one,
+                self._senders[one.name],
+                kind=kind,
+                listener=listener,
+                retention=retention,
+                peers=[other.name for other in destinations if other is not one and _share(one, other)],
+            )
             for one in destinations
         ]
         self._by_name = {one.destination.name: one for one in self.workers}
@@ -81,8 +89,8 @@ class Runner:
         for worker in self.workers:
             if not worker.ended.is_set():
                 worker.abort()
+        self.close()  # nothing new begins in the middle of a stop
         self._join(deadline)
-        self.close()
         return all(worker.ended.is_set() for worker in self.workers)
 
     def close(self) -> None:
@@ -99,6 +107,10 @@ class Runner:
     def _join(self, deadline: float) -> None:
         for worker in self.workers:
             worker.ended.wait(max(deadline - time.monotonic(), 0.0))
+
+
+def _share(one: Destination, other: Destination) -> bool:
+    return one.auth is not None and one.auth is other.auth
 
 
 def over_http(destination: Destination) -> Sender:

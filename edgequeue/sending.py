@@ -72,6 +72,7 @@ class Sending:
         policy: RetryPolicy | None = None,
         dice: Random | None = None,
         listener: Listener | None = None,
+        peers: Sequence[str] = (),
     ) -> None:
         self.destination = destination
         self.kind = kind
@@ -81,6 +82,7 @@ class Sending:
         self._dice = dice or Random()
         self._judge = Judge(destination, policy or RetryPolicy(), self._dice)
         self._listener = listener
+        self._peers = peers  # destinations of the same account
         self._lease: Lease | None = None
         self._paced_until_ms = 0
         self._unsettled: list[tuple[int, tuple[Batch, Settlement]]] = []
@@ -101,6 +103,8 @@ class Sending:
         if not loads:
             next_due_ms = self._store.next_due_ms(self.destination.name)
             return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
+        if by_hand:
+            self._judge.ask_by_hand()
         credentials = self.destination.credentials.headers(self._sender, anew=by_hand)
         if isinstance(credentials, Denied):
             return self._denied(credentials, loads, now_ms, by_hand)
@@ -131,7 +135,8 @@ class Sending:
         except BaseException:
             self._store.release(lease)
             raise
-        self._lease, self._judge.hold, self._judge.learned = lease, hold, learned
+        self._lease = lease
+        self._judge.take(hold, learned)
         if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
             self._judge.say()
         if rescued:
@@ -156,7 +161,8 @@ class Sending:
         if events_max is not None:
             count = min(count, events_max)
         due_ms = FAR_MS if by_hand else now_ms
-        records = self._store.claim(self._lease, due_ms, count, loads_max * limits.bytes_max)
+        suspects = len(self._judge.learned.suspects)  # they must not take the others' places
+        records = self._store.claim(self._lease, due_ms, count + suspects, (loads_max + suspects) * limits.bytes_max)
         damaged = [Death(one.sequence, one.priority, one.attempts, DAMAGED) for one in records if not one.intact]
         if damaged:
             self._store.bury(self._lease, damaged, now_ms)
@@ -215,7 +221,12 @@ class Sending:
         if denied.problem.code in OURS:  # we ended the token's request ourselves: that says nothing about anybody
             return Turn(claimed=sum(len(load.records) for load in loads))
         signal = Signal(denied.state, denied.problem, denied.retry_after_seconds)
-        return self._held_back(signal, loads, now_ms, by_hand)
+        turn = self._held_back(signal, loads, now_ms, by_hand)
+        if signal.retry_after_seconds:  # the token service asked, so it asked all that have this account
+            for name in self._peers:
+                if self._store.hold(name).asked_until_ms < self.hold.asked_until_ms:
+                    self._store.set_hold(name, self.hold)
+        return turn
 
     def _held_back(self, signal: Signal, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
         """Nothing is sent and no event is touched: no network, or no credentials."""

@@ -234,7 +234,9 @@ def _end(workers: Sequence[Worker], drains: Sequence[Drain], grace_seconds: floa
     grace = time.monotonic() + grace_seconds
     for drain in drains:
         drain.ended.wait(max(grace - time.monotonic(), 0.0))
-    for worker, drain in zip(workers, drains, strict=True):
-        if not drain.ended.is_set():
-            worker.abort()
-            drain.ended.wait(ANSWER_SECONDS)
+    late = [(worker, drain) for worker, drain in zip(workers, drains, strict=True) if not drain.ended.is_set()]
+    for worker, _ in late:
+        worker.abort()
+    end = time.monotonic() + ANSWER_SECONDS
+    for _, drain in late:
+        drain.ended.wait(max(end - time.monotonic(), 0.0))

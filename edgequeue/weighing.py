@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from edgequeue.learning import (
     ALONE_STRIKES_MIN,
+    SUSPECTS_MAX,
     TOO_LARGE_MS,
     TOO_SLOW_MS,
     UNECHOED_TURNS_MAX,
@@ -19,15 +20,22 @@ from edgequeue.learning import (
     Learned,
     Suspect,
 )
-from edgequeue.model import Batch, Disposition, Problem
+from edgequeue.model import Batch, Claimed, Disposition, Problem
 from edgequeue.outcome import Outcome, Verdict
 from edgequeue.retry import WELL, HoldState, RetryPolicy, Signal
 
 PROBE_TRIES_MIN = 5
 """After so many failures in a row a single event is sent instead of a batch (wire-facts: "after ~5 split")."""
 
-LONE_HOLD_SECONDS = 10.0
-"""How long the others wait at most for the failure of an event that fails while they fare well."""
+LONE_HOLD_SECONDS, SUSPECT_HOLD_SECONDS = 10.0, 60.0
+"""How long the others wait at most for the failure of a suspect: of one that fails while they fare well, of any."""
+
+SET_ASIDE_SECONDS_MAX = 3600.0
+"""An event that is set aside is tried once an hour in the end: each try is a row that is kept as long as the event."""
+
+SET_ASIDE = RetryPolicy(cap_seconds=SET_ASIDE_SECONDS_MAX)
+UNWATCHED_STRIKES = 10
+"""Of more suspects than can be watched, the others wait as long as after so many strikes (512 s at most)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +76,12 @@ def weigh(
         if trip.stray_possible and _lone_refusal(trip):
             confirm.add(trip.batch.records[0].sequence)
             outcome = _to_confirm(outcome)
-        elif doubtful := list(_doubtful(trip)):
-            outcome = _suspected(trip, doubtful, learned, found, beside or accepts, policy, unit_random)
+        elif doubtful := list(_doubtful(trip, learned, beside)):
+            outcome = _suspected(trip, doubtful, learned, found, beside or accepts, unit_random)
             failed |= _unproven(trip, doubtful, found)
-        elif len(trip.batch) > 1 and _strange(outcome, beside):
+        elif len(trip.batch) > 1 and outcome.split and outcome.http_status == 413:
+            outcome = replace(outcome, signal=_patient(outcome.signal))  # it ends: each answer halves what is sent
+        elif len(trip.batch) > 1 and _strange(trip, learned, beside):
             outcome = _batch_at_fault(trip, learned, beside, policy.delay_seconds(1, unit_random))
             failed.add(trip.batch.records[0].sequence)
         outcomes.append(outcome)
@@ -80,6 +90,8 @@ def weigh(
         learned = learned.without(set(_ended(trips, outcomes))).beside(sum(accepting), failed)
     if any(accepting):
         learned = _after_acceptance(trips, accepting, learned, probing)
+    elif learned.probed and outcomes != [trip.outcome for trip in trips]:
+        learned = replace(learned, probed=False)  # it has excused one failure, and does not excuse the next
     return Weighed(tuple(outcomes), learned, frozenset(confirm))
 
 
@@ -106,17 +118,18 @@ def _echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Le
     an echo, else after `UNECHOED_TURNS_MAX` turns.
     """
     strange = [one for one in trips if one.outcome.echoed is False]
+    known = learned
     if any(one.outcome.echoed for one in trips):
-        known = replace(learned, echoes=True, unechoed=0)
-    elif learned.echoes is None and any(not one.stray_possible for one in strange):
+        if not learned.echoes or learned.unechoed:
+            known = replace(learned, echoes=True, unechoed=0)
+    elif learned.echoes is not False and any(not one.stray_possible for one in strange):
         turns = learned.unechoed + 1
-        gives_up = turns > UNECHOED_TURNS_MAX or not any(one.outcome.must_echo for one in strange)
-        known = replace(learned, echoes=False if gives_up else None, unechoed=0 if gives_up else turns)
-    else:
-        known = learned
+        unknown = learned.echoes is None and not any(one.outcome.must_echo for one in strange)
+        gives_up = turns > UNECHOED_TURNS_MAX or unknown
+        known = replace(learned, echoes=False if gives_up else learned.echoes, unechoed=0 if gives_up else turns)
     if strange and known.echoes is not False:
         trips = [replace(one, outcome=_not_ours(one.outcome)) if one.outcome.echoed is False else one for one in trips]
-    return trips, learned if known == learned else known
+    return trips, known
 
 
 def _not_ours(outcome: Outcome) -> Outcome:
@@ -143,13 +156,31 @@ def _to_confirm(outcome: Outcome) -> Outcome:
 # --- whose fault it was -----------------------------------------------------------------------------------------------
 
 
-def _doubtful(trip: Trip) -> Iterator[tuple[int, Doubt]]:
+def _doubtful(trip: Trip, learned: Learned, beside: bool) -> Iterator[tuple[int, Doubt]]:
     """The positions that were answered by themselves, with a doubt."""
-    if trip.outcome.told or len(trip.batch) == 1:
-        for position in range(len(trip.batch)):
-            doubt = trip.outcome.of(position).doubt
-            if doubt is not None:
-                yield position, doubt
+    if not trip.outcome.told and len(trip.batch) > 1:
+        return
+    for position, record in enumerate(trip.batch.records):
+        doubt = trip.outcome.of(position).doubt
+        if doubt is not None:
+            yield position, doubt
+        elif len(trip.batch) == 1 and _pauses(trip.outcome) and _well(record, learned, beside):
+            yield position, Doubt.STRANGE
+
+
+def _pauses(outcome: Outcome) -> bool:
+    return outcome.signal is not None and outcome.signal.state is HoldState.PAUSED
+
+
+def _well(record: Claimed, learned: Learned, beside: bool) -> bool:
+    """Whether the destination is known to be well, so that what pauses it is about one event.
+
+    It is beside an acceptance, right after a probe's, or where the event's batch was at fault before; once.
+    """
+    known = learned.suspects.get(record.sequence)
+    if known is not None:
+        return beside or known.seen
+    return beside or learned.probed or record.travel_max is not None
 
 
 def _suspected(
@@ -158,7 +189,6 @@ def _suspected(
     learned: Learned,
     found: dict[int, Suspect],
     beside: bool,
-    policy: RetryPolicy,
     unit_random: float,
 ) -> Outcome:
     """Events answered by themselves: convicted, or set aside to be tried again while the others go on."""
@@ -169,45 +199,70 @@ def _suspected(
     proven = False
     for position, doubt in doubtful:
         sequence = trip.batch.records[position].sequence
-        suspect = learned.struck(sequence, doubt)
+        halved = len(trip.batch) == 1 and bool(trip.batch.records[0].travel_max)
+        suspect = learned.struck(sequence, doubt, halved=halved)
         if suspect.convicted:
-            exceptions[position] = replace(outcome.of(position), disposition=Disposition.REJECT)
+            exceptions[position] = _convicted(outcome.of(position), suspect)
             continue
         found[sequence] = suspect
         proven = proven or suspect.confirmed > 0
         # Beside an acceptance the next refusal settles it; the service's own failures are given time to pass.
         at_once = beside and doubt is Doubt.REFUSED
-        waits[position] = 0.0 if at_once else policy.delay_seconds(suspect.strikes, unit_random)
+        watched = sequence in learned.suspects or len(learned.suspects) + len(found) <= SUSPECTS_MAX
+        strikes = suspect.strikes if watched else UNWATCHED_STRIKES
+        waits[position] = 0.0 if at_once else SET_ASIDE.delay_seconds(strikes, unit_random)
         if suspect.strikes >= ALONE_STRIKES_MIN:
             alone.add(position)
-    signal = _milder(outcome.signal, beside=beside or not waits, proven=proven)
+    known = all(trip.batch.records[position].sequence in learned.suspects for position, _ in doubtful)
+    signal = _milder(outcome.signal, beside=beside or not waits or _pauses(outcome), proven=proven, known=known)
     if len(trip.batch) == 1 and exceptions:
         outcome, exceptions = replace(outcome, verdict=exceptions[0]), {}
     return replace(outcome, exceptions=exceptions, waits=waits, alone=frozenset(alone), signal=signal)
 
 
 def _unproven(trip: Trip, doubtful: Sequence[tuple[int, Doubt]], found: Mapping[int, Suspect]) -> set[int]:
-    """The events whose failure may be the service's: one that fails while the others fare well is no sign of it."""
+    """The events whose failure may be the service's: one that was found by halving a refused batch is no sign of it."""
     sequences = {trip.batch.records[position].sequence for position, _ in doubtful}
-    return {one for one in sequences if one in found and not found[one].confirmed}
+    return {one for one in sequences if one in found and not found[one].found}
 
 
-def _milder(signal: Signal | None, *, beside: bool, proven: bool) -> Signal | None:
+def _convicted(verdict: Verdict, suspect: Suspect) -> Verdict:
+    """The answers count as a refusal; the reason says why they do."""
+    problem = verdict.problem or Problem("refused", "no reason given")
+    said = f"{problem.text.rstrip('.')} (answered so {suspect.strikes} times by itself, while others were accepted)"
+    return replace(verdict, disposition=Disposition.REJECT, problem=replace(problem, text=said), doubt=None)
+
+
+def _milder(signal: Signal | None, *, beside: bool, proven: bool, known: bool) -> Signal | None:
     """What one event's trouble says about the destination: nothing where others were accepted beside it."""
-    if signal is None or signal.state is not HoldState.BACKING_OFF or signal.retry_after_seconds:
+    if (
+        signal is None
+        or signal.state is HoldState.OFFLINE
+        or signal.state is HoldState.OK
+        or signal.retry_after_seconds
+    ):
         return signal
     if beside:
         return WELL
-    return replace(signal, wait_seconds_max=LONE_HOLD_SECONDS) if proven else signal
+    if signal.state is HoldState.PAUSED or not known:
+        return signal
+    return replace(signal, wait_seconds_max=LONE_HOLD_SECONDS if proven else SUSPECT_HOLD_SECONDS)
 
 
-def _strange(outcome: Outcome, beside: bool) -> bool:
+def _patient(signal: Signal | None) -> Signal | None:
+    return signal if signal is not None and signal.retry_after_seconds else WELL
+
+
+def _strange(trip: Trip, learned: Learned, beside: bool) -> bool:
     """Whether a whole batch got an answer that may be about one of its events."""
+    outcome = trip.outcome
     if outcome.told or outcome.split:
         return False
-    signal = outcome.signal
-    odd_pause = beside and signal is not None and signal.state is HoldState.PAUSED and not signal.renewable
-    return outcome.verdict.doubt is not None or odd_pause
+    if not _pauses(outcome) or outcome.signal is None:
+        return outcome.verdict.doubt is not None
+    # Beside an acceptance a token may have ended a moment ago: that is no reason to halve anything.
+    well = learned.probed or trip.batch.records[0].travel_max is not None
+    return well or (beside and not outcome.signal.renewable)
 
 
 def _batch_at_fault(trip: Trip, learned: Learned, beside: bool, wait_seconds: float) -> Outcome:
@@ -216,8 +271,8 @@ def _batch_at_fault(trip: Trip, learned: Learned, beside: bool, wait_seconds: fl
     if not (beside or learned.probed or trip.batch.records[0].travel_max is not None):
         return outcome
     signal = outcome.signal
-    if beside and signal is not None and not signal.retry_after_seconds:
-        signal = WELL
+    if beside or _pauses(outcome):
+        signal = _patient(signal)
     waits = dict.fromkeys(range(len(trip.batch)), wait_seconds)
     return replace(outcome, split=True, waits=waits, signal=signal)
 
@@ -244,8 +299,10 @@ def _sizes(trips: Sequence[Trip], learned: Learned, now_ms: int) -> Learned:
 
 
 def _after_acceptance(trips: Sequence[Trip], accepting: Sequence[bool], learned: Learned, probing: bool) -> Learned:
-    """A probe that was accepted points at the batches; a batch that was accepted clears them."""
-    probed = learned.probed or probing
+    """A probe that was accepted points at the batches; whatever was accepted after it clears them, or a pause of a lone
+    event would never be believed again.
+    """
+    probed = probing
     for trip, accepts in zip(trips, accepting, strict=True):
         if accepts and len(trip.batch) > 1 and trip.batch.records[0].travel_max is None:
             probed = False

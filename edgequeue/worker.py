@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import StoreError
-from edgequeue.retry import HoldState, RetryPolicy
+from edgequeue.retry import Hold, HoldState, RetryPolicy
 from edgequeue.sender import Sender
 from edgequeue.sending import Listener, Sending, Turn
 from edgequeue.store.base import Store
@@ -56,6 +57,14 @@ class Retention:
             self.turn.release()
 
 
+def _is_networks(hold: Hold) -> bool:
+    """Whether another network may help: nobody answered, or something that is not the service; nobody asked to wait."""
+    if hold.state is HoldState.BACKING_OFF and hold.problem is not None:
+        own_words = hold.problem.code.startswith(("http_", "EXEG-", "ims_"))
+        return not own_words and hold.asked_until_ms <= hold.tried_ms
+    return hold.state is HoldState.OFFLINE
+
+
 class Worker(Sending):
     """Drains one destination. `run` and `step` belong to one thread; `nudge`, `stop` and `abort` to any."""
 
@@ -70,8 +79,11 @@ class Worker(Sending):
         dice: Random | None = None,
         listener: Listener | None = None,
         retention: Retention | None = None,
+        peers: Sequence[str] = (),
     ) -> None:
-        super().__init__(store, destination, sender, kind=kind, policy=policy, dice=dice, listener=listener)
+        super().__init__(
+            store, destination, sender, kind=kind, policy=policy, dice=dice, listener=listener, peers=peers
+        )
         self._retention = retention
         self._wake_number = store.wake_number(destination.name)
         self._change_counter = -1
@@ -94,6 +106,8 @@ class Worker(Sending):
         self._store.note_wall_clock()
 
     def _run(self) -> None:
+        if self._store.hold(self.destination.name).state is HoldState.PAUSED:
+            self._asked = True  # who starts a worker may have mended what paused it
         while not self._stopping:
             try:
                 turn = self.step(by_hand=self.asked())
@@ -155,7 +169,7 @@ class Worker(Sending):
 
     def network_changed(self) -> None:
         """The machine's network has come or changed: what waited for it is tried now."""
-        if self.hold.state is HoldState.OFFLINE:
+        if _is_networks(self.hold):
             with self._condition:
                 self._asked = True
                 self._condition.notify_all()

@@ -28,14 +28,13 @@ WAIT_SECONDS_MIN, WAIT_SECONDS_MAX = 30.0, 900.0
 REFUSED_SECONDS = 150.0
 """The same after a refusal that pauses: a paused destination is asked every 180 s, and each of those asks again."""
 
-OFFLINE_SECONDS = 5.0
-"""The same where there is no network: the token service has not seen anything."""
-
 BY_HAND_SECONDS = 5.0
 """A failure younger than this answers by hand too: the destinations of one sync make one request."""
 
-_OWN = ("settings", *OURS)
-"""Codes of what concerns one destination alone: its ca_file, its proxy, the end of its worker."""
+
+def _is_own(denied: Denied) -> bool:
+    """Whether it concerns one destination alone: its ca_file, its proxy, its way to the network. Others try theirs."""
+    return denied.problem.code == "settings" or denied.state is HoldState.OFFLINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,6 @@ def next_failure(before: Failure | None, denied: Denied, mark: bytes, now_ms: in
     count = before.count if before is not None else 0
     if denied.state is HoldState.PAUSED:
         count, wait_seconds = 0, REFUSED_SECONDS
-    elif denied.state is HoldState.OFFLINE:
-        wait_seconds = OFFLINE_SECONDS
     else:
         waits = anew and before is not None and now_ms < before.until_ms
         count = max(count, 1) if waits else count + 1
@@ -94,6 +91,7 @@ class _Flight:
         self.mark = mark
         self.over = threading.Event()
         self.result: Token | Denied | None = None
+        self.stopped: Denied | None = None
 
 
 class Tokens:
@@ -150,15 +148,19 @@ class Tokens:
             result = flight.result
             if isinstance(result, Token) or (result is not None and flight.mark == mark):
                 return result
+            if flight.stopped is not None:  # a stop is a stop for all: nobody begins anew in the middle of it
+                return flight.stopped
 
     def _known(self, mark: bytes, anew: bool) -> Token | Denied | None:
         token = self.current()
         if token is not None:
             return token
         failure = self._failure
-        if failure is not None and failure.answers(mark, self._clock.boot_ms(), anew=anew):
-            return failure.denied
-        return None
+        now_ms = self._clock.boot_ms()
+        if failure is None or not failure.answers(mark, now_ms, anew=anew):
+            return None
+        asked_ms = failure.asked_until_ms - now_ms
+        return replace(failure.denied, retry_after_seconds=asked_ms / 1000) if asked_ms > 0 else failure.denied
 
     def _fly(self, flight: _Flight, ask: Callable[[], Token | Denied], anew: bool) -> Token | Denied:
         """Ask, remember, and let those who wait go on, also where Ctrl-C ended it."""
@@ -171,7 +173,9 @@ class Tokens:
             with self._lock:
                 if isinstance(result, Token):
                     self._held, self._failure, flight.result = _held(result, asked_ms), None, result
-                elif result is not None and result.problem.code not in _OWN:
+                elif result is not None and result.problem.code in OURS:
+                    flight.stopped = result
+                elif result is not None and not _is_own(result):
                     before = self._failure if self._failure and self._failure.mark == flight.mark else None
                     now_ms = self._clock.boot_ms()
                     self._failure = next_failure(before, result, flight.mark, now_ms, anew=anew)

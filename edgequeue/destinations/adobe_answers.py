@@ -177,27 +177,30 @@ def reading_of_status(status: int) -> Reading:
 
 
 def outcome_of(
-    reading: Reading, response: HttpResponse, batch: Batch, problem: Problem, document: Mapping[str, Any] | None
+    reading: Reading,
+    response: HttpResponse,
+    batch: Batch,
+    problem: Problem,
+    document: Mapping[str, Any] | None,
+    *,
+    definite: bool,
 ) -> Outcome:
-    """The outcome for a whole request; `document` is the answer's body, where it is a JSON object."""
+    """The outcome for a whole request; `document` is the answer's body, where it is a JSON object.
+
+    `definite`: a refusal is known to be the service's own, and about the events.
+    """
     match reading:
         case Reading.PAUSE:
             return paused(response, problem, renewable=problem.code in RENEWABLE)
+        case Reading.REFUSE if document is None and response.body.lstrip()[:1] in (b"{", b"["):
+            return nobodys(response, "a part of an answer")  # cut off on the way: it may have said anything
         case Reading.REFUSE:
-            return refused(response, batch, problem, definite=is_adobes(document))
+            return refused(response, batch, problem, definite=definite)
         case Reading.SPLIT if len(batch) > 1:
             return refused(response, batch, problem)
         case Reading.SPLIT:
             return deferred(response, problem, Doubt.FAILED)
     return deferred(response, problem, doubt_of_status(response.status))
-
-
-def is_adobes(document: Mapping[str, Any] | None) -> bool:
-    """Whether a refusal is in the words of Adobe's services: a problem (RFC 7807) or a gateway's error code.
-
-    Anything on the way may answer 400 in plain text or with JSON of its own; Adobe's always have one of these keys.
-    """
-    return document is not None and any(key in document for key in ("type", "title", "report", "error_code"))
 
 
 def doubt_of_status(status: int) -> Doubt | None:

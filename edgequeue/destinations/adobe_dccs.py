@@ -138,9 +138,12 @@ class AdobeDccs(Destination):
 
         An event whose outcome could not be told apart from others' goes to the single endpoint: there it can.
         """
+        # Always on a fresh connection: no answer of DCCS says which request it is for, and a stray one that accepts as
+        # many messages would pass for ours.
         if _single(batch):
-            return HttpRequest("POST", self.single_url, self.headers(), batch.items[0])
-        return HttpRequest("POST", self.batch_url, self.headers(), _OPEN + b",".join(batch.items) + _CLOSE)
+            return HttpRequest("POST", self.single_url, self.headers(), batch.items[0], fresh=True)
+        body = _OPEN + b",".join(batch.items) + _CLOSE
+        return HttpRequest("POST", self.batch_url, self.headers(), body, fresh=True)
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What DCCS's answer means; never raises, and accepts nothing but 200 and 207."""

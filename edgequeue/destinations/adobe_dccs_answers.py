@@ -40,6 +40,12 @@ _SETTINGS = (
 """Which setting a refusal speaks of; the first that matches. What speaks of the event's own data ("the value does not
 match the schema") is about the event."""
 
+_DATA = re.compile(
+    r"#/(?!header\b)|required (field|key|property)|expected type|\bxdmEntity\b|\btimestamp\b|streamingValidation",
+    re.IGNORECASE,
+)
+"""Texts about an event's own data: a JSON pointer into it, a field that is missing or of another type."""
+
 _CREDENTIALS = "Check auth in [destinations.{name}] and the [auth.*] table it names."
 _REMEDIES = {
     401: "The inlet wants valid credentials. " + _CREDENTIALS,
@@ -72,10 +78,13 @@ def interpret(
         return answers.without_its_body(response)
     text = answers.described(document, response)
     problem = _problem(response.status, text, name)
-    setting = _setting_at_fault(_reason(document) or text) if response.status in (400, 422) else None
+    reason = _reason(document) or text
+    setting = _setting_at_fault(reason) if response.status in (400, 422) else None
     if setting and all(wrapped):
         return paused(response, _blamed(problem, setting, name))
-    return answers.outcome_of(answers.reading_of_status(response.status), response, batch, problem, document)
+    definite = _is_dccs(document) and (not any(wrapped) or response.status == 413 or _about_data(reason))
+    reading = answers.reading_of_status(response.status)
+    return answers.outcome_of(reading, response, batch, problem, document, definite=definite)
 
 
 def _success(
@@ -117,7 +126,8 @@ def _by_message(
     pairs = list(zip(placed(entries, len(batch), answers.text_of(document.get("batchId"))), wrapped, strict=True))
     # One accepted message in our envelope proves the envelope: what is refused beside it is refused for itself.
     proven = any(entry is not None and entry.accepted and ours for entry, ours in pairs)
-    verdicts = [_verdict(entry, response, name, suspect=ours and not proven) for entry, ours in pairs]
+    beside = any(entry is not None and entry.accepted for entry, _ in pairs)
+    verdicts = [_verdict(entry, response, name, suspect=ours and not proven, beside=beside) for entry, ours in pairs]
     default, exceptions = _condensed(verdicts)
     return Outcome(
         default,
@@ -130,8 +140,10 @@ def _by_message(
     )
 
 
-def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect: bool) -> Verdict:
-    """What an entry means for its event; `suspect`: its envelope is ours, and nothing has proved it right."""
+def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect: bool, beside: bool) -> Verdict:
+    """What an entry means for its event; `suspect`: its envelope is ours, and nothing has proved it right; `beside`:
+    another message was accepted.
+    """
     if entry is None:
         return _unknown(response, "the answer does not tell what became of this event")
     if entry.accepted:
@@ -141,12 +153,17 @@ def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect:
         return _unknown(response, "the answer for this event cannot be read")
     problem = _problem(status, entry.text, name, refusals=_REFUSALS)
     if status not in _REFUSALS:
-        # One message's own time-out: it waits by itself, or it would go out again with each turn of the others.
-        doubt = Doubt.STRANGE if status in (408, 425) else answers.doubt_of_status(status)
+        # Beside an accepted message it is this one's trouble, and waits by itself, or it would go out with each turn.
+        # (A token that were refused would be refused for all of them.)
+        asked = status in (429, 503) and retry_after_seconds(response)
+        own = status in (408, 425) or (beside and status < 600 and not asked and status != 500)
+        doubt = Doubt.STRANGE if own else answers.doubt_of_status(status)
         return Verdict(Disposition.DEFER, problem, entry.receipt, doubt)
     setting = _setting_at_fault(entry.text) if suspect else None
     if setting:
         return Verdict(Disposition.DEFER, _blamed(problem, setting, name), entry.receipt)
+    if suspect and not _about_data(entry.text):  # it may be about what our configuration wrote, in words unknown here
+        return Verdict(Disposition.DEFER, problem, entry.receipt, Doubt.REFUSED)
     return Verdict(Disposition.REJECT, problem, entry.receipt)
 
 
@@ -170,10 +187,11 @@ def _condensed(verdicts: Sequence[Verdict]) -> tuple[Verdict, dict[int, Verdict]
 def _signal(verdicts: Sequence[Verdict], response: HttpResponse) -> Signal:
     """What the answer says about the destination as a whole: a pause first, then a plea to wait, then success."""
     waiting = [verdict.problem for verdict in verdicts if verdict.disposition is Disposition.DEFER and verdict.problem]
-    for problem in waiting:
+    doubted = all(one.doubt for one in verdicts if one.disposition is Disposition.DEFER)
+    for problem in waiting if not doubted else ():
         if answers.reading_of_status(problem.status or 0) not in (answers.DEFER, answers.WAIT):
             return Signal(HoldState.PAUSED, problem, renewable=problem.code in answers.RENEWABLE)
-    asked = any(answers.reading_of_status(problem.status or 0) is answers.WAIT for problem in waiting)
+    asked = not doubted and any(answers.reading_of_status(one.status or 0) is answers.WAIT for one in waiting)
     if not asked and any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts):
         return WELL
     if len(verdicts) == 1 and verdicts[0].disposition is Disposition.UNKNOWN:
@@ -194,8 +212,22 @@ def _problem(status: int, text: str, name: str, *, refusals: frozenset[int] = fr
     return Problem(f"http_{status}", text, remedy.format(name=name), status)
 
 
+def _is_dccs(document: Mapping[str, Any] | None) -> bool:
+    """Whether a refusal is DCCS's own: a problem with its type, or with its report."""
+    if document is None:
+        return False
+    return "data-collection-service" in answers.text_of(document.get("type")) or bool(_reason(document))
+
+
+def _about_data(text: str) -> bool:
+    """Whether a refusal speaks of the event's own fields, which no setting of ours wrote."""
+    return _DATA.search(_PREAMBLE.sub("", text, count=1)) is not None
+
+
 def _setting_at_fault(text: str) -> str | None:
     """The setting that a refusal speaks of, None when it speaks of nothing that we wrote."""
+    if _about_data(text):
+        return None
     said = _PREAMBLE.sub("", text, count=1)
     return next((setting for pattern, setting in _SETTINGS if pattern.search(said)), None)
 

@@ -145,7 +145,9 @@ class AdobeEdge(Destination):
             remedy=remedy.format(name=self.name, datastream_id=self.datastream_id, code=code),
             status=response.status,
         )
-        outcome = answers.outcome_of(reading, response, batch, problem, document)
+        # Definite is what Edge's own table lists: anything on the way may answer 400, and so may an Edge to come.
+        definite = code in answers.EXEG
+        outcome = answers.outcome_of(reading, response, batch, problem, document, definite=definite)
         return replace(outcome, service=answers.ids_of(document))
 
     def _success(self, batch: Batch, response: HttpResponse, document: dict[str, Any] | None) -> Outcome:

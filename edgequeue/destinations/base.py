@@ -111,6 +111,11 @@ class Destination(ABC):
         """What signs the requests; nothing where no `auth` is set."""
         return self.auth or Anonymous()
 
+    @property
+    def place(self) -> str:
+        """Where the requests go: what was learned of one place counts for nothing at another."""
+        return f"{self.type} {self.endpoint}{self.path or ''}"
+
     def headers(self) -> dict[str, str]:
         """The headers every request has, apart from credentials."""
         found = {"content-type": "application/json", "accept": "application/json"}

@@ -39,18 +39,19 @@ def decode_hold(text: str | None) -> Hold:
 def encode_learned(learned: Learned) -> str | None:
     """What was learned about a destination; nothing where nothing was."""
     learned = replace(learned, passed_bytes=0)
-    if learned == NOTHING:
+    if replace(learned, place="") == NOTHING:
         return None
     return orjson.dumps(learned, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def decode_learned(text: str | None) -> Learned:
-    """What was learned about a destination."""
+    """What was learned about a destination. It is a hint: what cannot be read (another version's) is nothing."""
     if text is None:
         return NOTHING
-    found: dict[str, Any] = orjson.loads(text)
-    suspects = {
-        int(sequence): Suspect(**{**one, "doubt": Doubt(one["doubt"])})
-        for sequence, one in found.pop("suspects").items()
-    }
-    return Learned(suspects=suspects, **found)
+    try:
+        found: dict[str, Any] = orjson.loads(text)
+        kept = found.pop("suspects").items()
+        suspects = {int(sequence): Suspect(**{**one, "doubt": Doubt(one["doubt"])}) for sequence, one in kept}
+        return Learned(suspects=suspects, **found)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return NOTHING

@@ -183,6 +183,8 @@ class HttpxTransport:
         except Exception as error:
             result = faults.failed(exchange.progress, error)
             result.__cause__ = error
+        if isinstance(result, TransportError):
+            result.retry_after_seconds = exchange.progress.retry_after_seconds
         wanted = exchange.hold(None)
         if line is not None:
             self._give_back(line, usable=wanted and clean)

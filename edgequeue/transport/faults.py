@@ -49,6 +49,7 @@ class Progress:
     peer: str = ""
     phase: Phase = Phase.START
     begun: bool = False
+    retry_after_seconds: float | None = None
 
     def fault(self, code: str, text: str) -> TransportError:
         """The error of the right kind: nothing is said to be unsent once it may be out."""

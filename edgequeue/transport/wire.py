@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgequeue._version import __version__
 from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.model import HttpRequest, HttpResponse
+from edgequeue.retry import parse_http_date, parse_retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -45,6 +46,8 @@ def carry(
     )
     exchange.progress.wire_host = built.url.raw_host.decode("ascii")
     response = line.client.send(built, auth=None, stream=True)
+    asked = response.headers.get("retry-after")
+    exchange.progress.retry_after_seconds = parse_retry_after(asked, _date_of(response))
     try:
         body = _body(response, exchange.progress.host)
         clean = not _stray(response)
@@ -63,6 +66,11 @@ def headers_of(request: HttpRequest, credentials: Mapping[str, str]) -> dict[str
             text = f"the header {name!r} holds a character that no header may hold (a line break, an accent)"
             raise NotSent(text, code="protocol")
     return {name.lower(): value for name, value in named}
+
+
+def _date_of(response: httpx.Response) -> datetime:
+    """The answer's own time; ours may be wrong."""
+    return parse_http_date(response.headers.get("date")) or datetime.now(UTC)
 
 
 def _stray(response: httpx.Response) -> bool:
