@@ -57,9 +57,9 @@ class Judge:
         suspects = [one for one in records if one.sequence in self.learned.suspects]
         if suspects:
             others = [one for one in records if one.sequence not in self.learned.suspects]
-            if not others or self.hold.state is HoldState.OK:
-                others = [self._dice.choice(suspects), *others]
-            records = others
+            if self.hold.state is HoldState.OK:
+                others = [self._dice.choice(suspects), *others] if others else suspects
+            records = others or [self._dice.choice(suspects)]
         return [self._dice.choice(records)] if self._probing and records else records
 
     @property

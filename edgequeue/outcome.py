@@ -268,12 +268,12 @@ def refused(response: HttpResponse, batch: Batch, problem: Problem, *, definite:
         return Outcome(verdict, signal=signal, split=True, too_large=too_large, http_status=response.status)
     if definite:
         return Outcome(Verdict(Disposition.REJECT, problem), signal=signal, http_status=response.status)
-    problem = replace(problem, remedy=_UNPROVEN)
+    problem = replace(problem, remedy=UNPROVEN)
     signal = Signal(HoldState.BACKING_OFF, problem, wait_seconds)
     return Outcome(Verdict(Disposition.DEFER, problem, doubt=Doubt.REFUSED), signal=signal, http_status=response.status)
 
 
-_UNPROVEN = (
+UNPROVEN = (
     "Perhaps a proxy or our settings: check endpoint and the ids in [destinations.*]. "
     "The event is kept; it is dead only when it is refused again while others are accepted."
 )

@@ -158,8 +158,8 @@ def _to_confirm(outcome: Outcome) -> Outcome:
 
 def _doubtful(trip: Trip, learned: Learned, beside: bool) -> Iterator[tuple[int, Doubt]]:
     """The positions that were answered by themselves, with a doubt."""
-    if not trip.outcome.told and len(trip.batch) > 1:
-        return
+    if len(trip.batch) > 1 and not (trip.outcome.told and _accepts(trip.outcome)):
+        return  # where every message of a batch failed, it is as with a batch that failed
     for position, record in enumerate(trip.batch.records):
         doubt = trip.outcome.of(position).doubt
         if doubt is not None:
@@ -256,7 +256,7 @@ def _patient(signal: Signal | None) -> Signal | None:
 def _strange(trip: Trip, learned: Learned, beside: bool) -> bool:
     """Whether a whole batch got an answer that may be about one of its events."""
     outcome = trip.outcome
-    if outcome.told or outcome.split:
+    if outcome.split or (outcome.told and _accepts(outcome)):
         return False
     if not _pauses(outcome) or outcome.signal is None:
         return outcome.verdict.doubt is not None

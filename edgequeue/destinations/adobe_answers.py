@@ -192,7 +192,7 @@ def outcome_of(
     match reading:
         case Reading.PAUSE:
             return paused(response, problem, renewable=problem.code in RENEWABLE)
-        case Reading.REFUSE if document is None and response.body.lstrip()[:1] in (b"{", b"["):
+        case Reading.REFUSE if _cut_off(response.body):
             return nobodys(response, "a part of an answer")  # cut off on the way: it may have said anything
         case Reading.REFUSE:
             return refused(response, batch, problem, definite=definite)
@@ -201,6 +201,17 @@ def outcome_of(
         case Reading.SPLIT:
             return deferred(response, problem, Doubt.FAILED)
     return deferred(response, problem, doubt_of_status(response.status))
+
+
+def _cut_off(body: bytes) -> bool:
+    """Whether it begins as JSON does and is none."""
+    if body.lstrip()[:1] not in (b"{", b"["):
+        return False
+    try:
+        orjson.loads(body)
+    except ValueError:
+        return True
+    return False
 
 
 def doubt_of_status(status: int) -> Doubt | None:

@@ -17,7 +17,7 @@ from edgequeue.destinations import adobe_answers as answers
 from edgequeue.destinations.adobe_dccs_places import Entry, entry_of, placed, receipt_template
 from edgequeue.learning import Doubt
 from edgequeue.model import Batch, Disposition, HttpResponse, Problem
-from edgequeue.outcome import Outcome, Verdict, accepted, nobodys, paused, retry_after_seconds, shortened
+from edgequeue.outcome import UNPROVEN, Outcome, Verdict, accepted, nobodys, paused, retry_after_seconds, shortened
 from edgequeue.retry import WELL, HoldState, Signal
 
 _REFUSALS = frozenset((400, 404, 409, 413, 422))
@@ -163,7 +163,7 @@ def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect:
     if setting:
         return Verdict(Disposition.DEFER, _blamed(problem, setting, name), entry.receipt)
     if suspect and not _about_data(entry.text):  # it may be about what our configuration wrote, in words unknown here
-        return Verdict(Disposition.DEFER, problem, entry.receipt, Doubt.REFUSED)
+        return Verdict(Disposition.DEFER, replace(problem, remedy=UNPROVEN), entry.receipt, Doubt.REFUSED)
     return Verdict(Disposition.REJECT, problem, entry.receipt)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from edgequeue.destinations.adobe_dccs import AdobeDccs
 from edgequeue.errors import ConfigError, InvalidEvent
+from edgequeue.learning import Doubt
 from edgequeue.model import ID_PLACEHOLDER, Batch, Claimed, Disposition, HttpResponse
 from edgequeue.outcome import Outcome
 from edgequeue.retry import HoldState
@@ -448,7 +449,17 @@ def test_a_refusal_of_what_we_wrote_ourselves_pauses_and_kills_nothing(text: str
 
 def test_the_preamble_of_every_refusal_names_no_culprit() -> None:
     """`imsOrgId: […]` stands before every text, so it does not mean that the organisation is wrong."""
-    assert dispositions(answered(1, refused_entries(1, 400, SAID + "no _id")), 1) == [REJECT]
+    refused = answered(1, refused_entries(1, 400, SAID + "#/_id: required key not found"))
+    assert dispositions(refused, 1) == [REJECT]
+
+
+@pytest.mark.parametrize("text", ["Sandbox not found", "contentType is invalid", "no", ""])
+def test_words_that_may_be_about_our_envelope_are_a_suspicion(text: str) -> None:
+    """Nothing was accepted in it yet, so it may be our own configuration: no event dies of that alone."""
+    outcome = answered(2, refused_entries(2, 400, text))
+    assert dispositions(outcome, 2) == [DEFER, DEFER]
+    assert outcome.of(0).doubt is Doubt.REFUSED
+    assert whole(400, dccs_problem(text), [SALE]).verdict.doubt is Doubt.REFUSED
 
 
 def test_a_full_message_is_refused_for_what_it_brought_itself() -> None:
@@ -469,10 +480,13 @@ def test_an_accepted_neighbour_proves_our_envelope() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 405])
 def test_refused_credentials_pause_and_keep_the_message(status: int) -> None:
-    """No message dies of a token; what was accepted beside it is delivered."""
-    outcome = answered(2, [{"xactionId": f"{BATCH_ID}:0"}, *refused_entries(1, status, "no")])
-    assert dispositions(outcome, 2) == [ACCEPTED, DEFER]
+    """No message dies of a token. Beside an accepted one it is not the token: that message is set aside."""
+    outcome = answered(2, refused_entries(2, status, "no"))
+    assert dispositions(outcome, 2) == [DEFER, DEFER]
     assert state_of(outcome) is HoldState.PAUSED
+    beside = answered(2, [{"xactionId": f"{BATCH_ID}:0"}, *refused_entries(1, status, "no")])
+    assert dispositions(beside, 2) == [ACCEPTED, DEFER]
+    assert (state_of(beside), beside.of(1).doubt) == (HoldState.OK, Doubt.STRANGE)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
@@ -555,8 +569,10 @@ def test_a_refused_request_bisects_and_pauses_where_our_envelope_is_at_fault() -
 def test_each_status_comes_to_what_the_documents_say(
     status: int, disposition: Disposition, state: HoldState, split: bool
 ) -> None:
-    """The table of statuses for a request as a whole."""
-    outcome = whole(status, {"title": "no"}, retry_after="60")
+    """The table of statuses for a request as a whole; a Retry-After is kept with each of them."""
+    outcome = whole(status, {"title": "no"})
     assert (outcome.verdict.disposition, state_of(outcome), outcome.split) == (disposition, state, split)
-    assert outcome.signal is not None
-    assert outcome.signal.retry_after_seconds == (60.0 if state is HoldState.BACKING_OFF else None)
+    asked = whole(status, {"title": "no"}, retry_after="60")
+    assert asked.signal is not None
+    assert asked.signal.retry_after_seconds == 60.0
+    assert state_of(asked) is (HoldState.PAUSED if state is HoldState.PAUSED else HoldState.BACKING_OFF)

@@ -169,7 +169,6 @@ def test_one_thread_fetches_the_token_and_the_others_wait_for_it() -> None:
         HttpResponse(400, {}, b'{"error":"invalid_client"}'),
         HttpResponse(503, {"retry-after": "60"}, b""),
         MaybeSent("no answer", code="read_timeout"),
-        NotSent("no network", code="dns"),
     ],
 )
 def test_who_waited_takes_over_a_failure_as_well(answer: HttpResponse | Exception) -> None:
@@ -183,8 +182,8 @@ def test_who_waited_takes_over_a_failure_as_well(answer: HttpResponse | Exceptio
 
 
 @pytest.mark.parametrize("error", [MaybeSent("stopped", code="aborted"), KeyboardInterrupt(), ValueError("a fault")])
-def test_who_waited_for_one_that_was_stopped_asks_again(error: BaseException) -> None:
-    """That a worker was stopped, or its sender is broken, leaves nobody waiting for ever."""
+def test_who_waited_for_one_that_was_stopped_does_not_wait_for_ever(error: BaseException) -> None:
+    """A stop is a stop for all; where only its own thread was interrupted, the next one asks."""
     gate = Gate(error)
     service = ScriptedTransport([gate], then=token())
     ims = account()
@@ -209,8 +208,18 @@ def test_who_waited_for_one_that_was_stopped_asks_again(error: BaseException) ->
     if isinstance(error, ValueError):  # a failure like any other, and its text is not repeated
         assert isinstance(found, Denied)
         assert "a fault" not in str(found)
+    elif isinstance(error, MaybeSent):  # nobody begins anew in the middle of a stop
+        assert isinstance(found, Denied)
+        assert found.problem.code == "aborted"
     else:
         assert signed(found) == "Bearer t0ken"
+
+
+def test_the_next_destination_tries_its_own_way_where_one_has_none() -> None:
+    """A dead proxy or route of one destination is nothing to the others of the account."""
+    ims = account()
+    assert isinstance(ims.headers(ScriptedTransport([NotSent("its proxy is dead", code="proxy")])), Denied)
+    assert signed(ims.headers(ScriptedTransport([token()]))) == "Bearer t0ken"
 
 
 def test_who_waits_with_another_secret_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:

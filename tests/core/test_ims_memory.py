@@ -70,15 +70,17 @@ def test_offline_is_nobody_elses_business(clock: ManualClock) -> None:
     assert tries(clock, account(clock), ScriptedTransport(then=OFFLINE), 2, 0.5) == [0, 0.5, 1, 1.5]
 
 
-def test_what_is_remembered_is_what_was_denied_without_its_wait(clock: ManualClock) -> None:
-    """The first is told the Retry-After; who asks meanwhile gets the reason, and nothing is sent for it."""
+def test_who_asks_meanwhile_is_told_the_reason_and_what_is_left_of_the_wait(clock: ManualClock) -> None:
+    """The Retry-After binds each destination of the account, and nothing is sent for those that come later."""
     service = ScriptedTransport([HttpResponse(429, {"retry-after": "20"}, b"slower")])
     ims = account(clock)
-    first, second = ims.headers(service), ims.headers(service)
+    first = ims.headers(service)
+    clock.advance(5)
+    second = ims.headers(service)
     assert isinstance(first, Denied)
     assert isinstance(second, Denied)
     assert first.problem == second.problem
-    assert (first.retry_after_seconds, second.retry_after_seconds) == (20.0, None)
+    assert (first.retry_after_seconds, second.retry_after_seconds) == (20.0, 15.0)
     assert len(service.requests) == 1
 
 

@@ -213,7 +213,7 @@ def test_a_request_without_an_answer_costs_no_event_anything(error: TransportErr
     assert settlement.verdict.problem.code == error.code
 
 
-@pytest.mark.parametrize("code", ["write_timeout", "deadline"])
+@pytest.mark.parametrize("code", ["write_timeout"])
 def test_what_was_too_slow_for_the_link_travels_in_halves(code: str) -> None:
     """A batch that the time did not suffice for may pass in parts: a bound, and no attempt."""
     settlement = settled(of_size(5), failed(MaybeSent("too slow", code=code)))

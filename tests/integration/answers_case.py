@@ -155,11 +155,19 @@ def accepted(status: int) -> After:
     return After((f"accepted {status}",), delivered=3)
 
 
-def dies(status: int) -> After:
+def too_large_for_a_proxy() -> After:
+    """A web page with 413: halved at once, and who is alone is kept."""
+    return replace(suspected(413, "not_the_service"), remedy="limits requests")
+
+
+def dies(status: int, *, fresh: bool = False) -> After:
     """A definite refusal of each event: halved until each is alone, on a connection that cannot carry a stray answer.
 
-    3 together, 2 together, each alone; the last of them once more on a fresh connection.
+    3 together, 2 together, each alone; the last of them once more on a `fresh` connection, unless all are fresh.
     """
+    if fresh:
+        trips = (*(f"defer {status}, defer {status}, reject {status}",) * 2, f"defer {status}, reject {status}")
+        return After(trips, requests=5, dead=3)
     return After((f"defer {status}, defer {status}, reject {status}",), requests=6, dead=3)
 
 

@@ -18,6 +18,7 @@ from tests.integration.answers_case import (
     foreign,
     pauses,
     suspected,
+    too_large_for_a_proxy,
     unclear,
 )
 
@@ -82,7 +83,7 @@ def _statuses() -> Iterator[Case]:
             yield _status(status, form, pauses(status, f"http_{status}", remedy))
     for status in (*REFUSED, *WAITING, *PAUSED, 511):
         # A proxy's own 413: its limit may be on the size, so the batch is halved all the same.
-        yield _status(status, "html", replace(foreign(status), requests_later=2 if status == 413 else 1))
+        yield _status(status, "html", too_large_for_a_proxy() if status == 413 else foreign(status))
     yield _status(511, "plain", foreign(511))
 
 
