@@ -175,12 +175,11 @@ def _pauses(outcome: Outcome) -> bool:
 def _well(record: Claimed, learned: Learned, beside: bool) -> bool:
     """Whether the destination is known to be well, so that what pauses it is about one event.
 
-    It is beside an acceptance, right after a probe's, or where the event's batch was at fault before; once.
+    It is beside an acceptance, right after a probe's, or where the event's batch was at fault before. Who was excused
+    once stays set aside: if it is our configuration after all, the next event that is no suspect will tell.
     """
-    known = learned.suspects.get(record.sequence)
-    if known is not None:
-        return beside or known.seen
-    return beside or learned.probed or record.travel_max is not None
+    suspected = record.sequence in learned.suspects
+    return suspected or beside or learned.probed or record.travel_max is not None
 
 
 def _suspected(
