@@ -81,7 +81,9 @@ def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: Wor
         return _nothing_waits(ledger)
     troubled = [_trouble(name, one, now, running=worker is not None) for name, one in waiting.items()]
     if any(troubled):
-        nobody = [] if worker is not None or all(one.state == "unconfigured" for one in waiting.values()) else [_NOBODY]
+        # A pause says itself what to run.
+        told = all(one.state in ("unconfigured", "paused") for one in waiting.values())
+        nobody = [] if worker is not None or told else [_NOBODY]
         return " ".join([text for text in troubled if text] + nobody)
     count = sum(one.counts.pending + one.counts.sending for one in waiting.values())
     if worker is None:

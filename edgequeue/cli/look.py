@@ -82,7 +82,8 @@ def _say_destinations(found: QueueStatus) -> None:
             f"{view.counts.delivered:,}",
             f"{view.counts.dead:,}",
             age(view.oldest_pending_at),
-            f"{view.next_attempt_at.astimezone():%H:%M:%S}" if view.next_attempt_at else None,
+            # Promised only where somebody will make it.
+            f"{view.next_attempt_at.astimezone():%H:%M:%S}" if view.next_attempt_at and found.worker else None,
         )
         for name, view in found.destinations.items()
     ]

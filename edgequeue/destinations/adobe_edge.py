@@ -139,10 +139,12 @@ class AdobeEdge(Destination):
             return self._success(batch, response, document)
         code = answers.edge_code(document)
         reading, remedy = self._reading(response.status, code)
+        remedy = remedy.format(name=self.name, datastream_id=self.datastream_id, code=code)
+        ours, _, rest = remedy.partition(f"({code}). ")  # where the table says what is wrong, in the operator's words
         problem = Problem(
             code=code or f"http_{response.status}",
-            text=answers.described(document, response),
-            remedy=remedy.format(name=self.name, datastream_id=self.datastream_id, code=code),
+            text=f"{ours}({code})" if rest else answers.described(document, response),
+            remedy=rest or remedy,
             status=response.status,
         )
         # Definite is what Edge's own table lists: anything on the way may answer 400, and so may an Edge to come.

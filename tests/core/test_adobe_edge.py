@@ -345,7 +345,8 @@ def test_a_fault_of_the_configuration_pauses_and_names_the_key(code: str, words:
     signal = answered(int(code[-3:]), problem_document(code), count=5).signal
     assert signal is not None
     assert signal.problem is not None
-    assert all(word in signal.problem.remedy for word in words)
+    told = f"{signal.problem.text}. {signal.problem.remedy}"
+    assert all(word in told for word in words)
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])

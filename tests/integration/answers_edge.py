@@ -55,8 +55,8 @@ CODES: dict[str, tuple[int, str]] = {
     "0113": (400, DATASTREAM), "0200": (504, "back off"), "0201": (503, "back off"), "0202": (502, "back off"),
     "0203": (502, "back off"), "0205": (502, "back off"), "0300": (502, "back off"), "0302": (409, "die"),
     "0304": (400, "die"), "0305": (400, "die"), "0306": (400, "die"), "0307": (502, "back off"), "0308": (400, "die"),
-    "0400": (403, "representative"), "0500": (401, TOKEN), "0501": (401, "a user's token"), "0502": (401, TOKEN),
-    "0503": (401, "has expired"), "0504": (401, RIGHTS), "0505": (401, "lacks a scope"), "0506": (401, RIGHTS),
+    "0400": (403, "representative"), "0500": (401, TOKEN), "0501": (401, "Renew the token"), "0502": (401, TOKEN),
+    "0503": (401, "Renew the token"), "0504": (401, RIGHTS), "0505": (401, "Renew the token"), "0506": (401, RIGHTS),
 }  # fmt: skip
 """Edge's number -> its status, and: die, split, back off, or words of the remedy of a pause."""
 
