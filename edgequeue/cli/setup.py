@@ -84,8 +84,9 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
     if emulator is not None:
         if kind not in (None, "adobe-edge"):
             raise click.UsageError("--emulator writes a destination of type adobe-edge.", ctx)
-        start = Answers("adobe-edge", endpoint=emulator.rstrip("/"), datastream_id="emulated-datastream")
-        return replace(start, **known)
+        url = emulator.rstrip("/")  # the token service too: a secret that is tried out must not go to Adobe
+        start = Answers("adobe-edge", endpoint=url, datastream_id="emulated-datastream")
+        return replace(start, token_endpoint=f"{url}/ims/token/v3", **known)
     asks = sys.stdin.isatty()
     if kind is None:
         if not asks:
