@@ -86,7 +86,9 @@ def _auth(answers: Answers) -> Iterable[str]:
         yield f"client_secret_env = {quoted(answers.client_secret_env)}    # the variable that holds the client secret"
         yield _line("org_id", answers.org_id, "…@AdobeOrg", "sent as x-gw-ims-org-id")
         yield 'scopes = ["openid", "AdobeID"]   # and those of your project'
-        yield _line("endpoint", answers.token_endpoint, "https://ims-na1.adobelogin.com/ims/token/v3", "the token service")
+        yield _line(
+            "endpoint", answers.token_endpoint, "https://ims-na1.adobelogin.com/ims/token/v3", "the token service"
+        )
         return
     yield 'type = "bearer"'
     yield f"token_env = {quoted(answers.token_env or '')}    # the variable that holds the access token"
