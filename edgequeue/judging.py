@@ -18,7 +18,8 @@ from edgequeue.learning import NOTHING, Learned
 from edgequeue.model import Batch, Claimed, HttpRequest, HttpResponse, Problem
 from edgequeue.outcome import Outcome, Settlement, failed, settle
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
-from edgequeue.weighing import PROBE_TRIES_MIN, Trip, weigh
+from edgequeue.trips import Trip
+from edgequeue.weighing import PROBE_TRIES_MIN, weigh
 
 TOKEN_LENGTH_MIN = 4
 """Shorter ones would be found in anything."""
@@ -54,9 +55,9 @@ class Judge:
         paused, or batches fail again and again, it is asked with one event: any of them, not always the oldest, which
         may be the very event that it cannot do with.
         """
-        suspects = [one for one in records if one.sequence in self.learned.suspects]
-        if suspects:
-            others = [one for one in records if one.sequence not in self.learned.suspects]
+        known = self.learned.suspects
+        if known and (suspects := [one for one in records if one.sequence in known]):
+            others = [one for one in records if one.sequence not in known]
             if self.hold.state is HoldState.OK:
                 others = [self._dice.choice(suspects), *others] if others else suspects
             records = others or [self._dice.choice(suspects)]
@@ -97,7 +98,7 @@ class Judge:
         trips = [
             Trip(
                 batch,
-                self._read(batch, _masked(answer, credentials)),
+                self._read(batch, answer, credentials),
                 len(request.body),
                 stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
             )
@@ -119,10 +120,21 @@ class Judge:
         self._hear(weighed.outcomes, settled, credentials, now_ms, by_hand)
         return settled
 
-    def _read(self, batch: Batch, answer: Answer) -> Outcome:
-        """What one answer means."""
+    def _read(self, batch: Batch, answer: Answer, credentials: Mapping[str, str]) -> Outcome:
+        """What one answer means, told without the token, should the answer repeat it: what it says is kept, and shown.
+
+        A token that is part of the service's own words ("demo") is no secret, and no reason to misread them.
+        """
         if isinstance(answer, TransportError):
             return failed(answer)
+        outcome = self._interpreted(batch, answer)
+        token = credentials.get("authorization", "").partition(" ")[2].encode()
+        if len(token) < TOKEN_LENGTH_MIN or token not in answer.body:
+            return outcome
+        masked = self._interpreted(batch, replace(answer, body=answer.body.replace(token, b"[the token]")))
+        return masked if _meaning(masked, len(batch)) == _meaning(outcome, len(batch)) else outcome
+
+    def _interpreted(self, batch: Batch, answer: HttpResponse) -> Outcome:
         try:
             return self._destination.interpret(batch, answer)
         except Exception as error:  # a destination's own fault must cost no event, and not stop the worker
@@ -204,12 +216,11 @@ class Judge:
         log.log(level, "%s: %s. %s", name, text, hold.problem.remedy, extra=extra)
 
 
-def _masked(answer: Answer, credentials: Mapping[str, str]) -> Answer:
-    """The answer without the token, should it repeat it: what it says is kept, and shown."""
-    token = credentials.get("authorization", "").partition(" ")[2].encode()
-    if len(token) < TOKEN_LENGTH_MIN or isinstance(answer, TransportError) or token not in answer.body:
-        return answer
-    return replace(answer, body=answer.body.replace(token, b"[the token]"))
+def _meaning(outcome: Outcome, count: int) -> tuple[object, ...]:
+    """What an outcome does, apart from its words."""
+    verdicts = tuple((one.disposition, one.doubt) for one in map(outcome.of, range(count)))
+    signal = outcome.signal and (outcome.signal.state, outcome.signal.renewable, outcome.signal.retry_after_seconds)
+    return verdicts, signal, outcome.split, outcome.singly, outcome.too_large, outcome.told, outcome.echoed
 
 
 def _code(hold: Hold) -> str | None:

@@ -15,14 +15,14 @@ from edgequeue.learning import (
     SUSPECTS_MAX,
     TOO_LARGE_MS,
     TOO_SLOW_MS,
-    UNECHOED_TURNS_MAX,
     Doubt,
     Learned,
     Suspect,
 )
-from edgequeue.model import Batch, Claimed, Disposition, Problem
+from edgequeue.model import Claimed, Disposition, Problem
 from edgequeue.outcome import Outcome, Verdict
 from edgequeue.retry import WELL, HoldState, RetryPolicy, Signal
+from edgequeue.trips import Trip, accepts, echoes, is_lone_refusal, to_confirm
 
 PROBE_TRIES_MIN = 5
 """After so many failures in a row a single event is sent instead of a batch (wire-facts: "after ~5 split")."""
@@ -36,16 +36,6 @@ SET_ASIDE_SECONDS_MAX = 3600.0
 SET_ASIDE = RetryPolicy(cap_seconds=SET_ASIDE_SECONDS_MAX)
 UNWATCHED_STRIKES = 10
 """Of more suspects than can be watched, the others wait as long as after so many strikes (512 s at most)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trip:
-    """A request that was answered, or failed. `stray_possible`: it was answered on a connection used before."""
-
-    batch: Batch
-    outcome: Outcome
-    sent_bytes: int
-    stray_possible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +54,20 @@ def weigh(
     trips: Sequence[Trip], learned: Learned, *, probing: bool, now_ms: int, policy: RetryPolicy, unit_random: float
 ) -> Weighed:
     """Weigh the answers of one turn against each other; `probing`: a single event was sent because batches failed."""
-    trips, learned = _echoes(trips, learned)
-    accepting = [_accepts(trip.outcome) for trip in trips]
+    trips, learned = echoes(trips, learned)
+    accepting = [accepts(trip.outcome) for trip in trips]
     found: dict[int, Suspect] = {}
     failed: set[int] = set()
     confirm: set[int] = set()
     outcomes: list[Outcome] = []
-    for trip, accepts in zip(trips, accepting, strict=True):
-        beside = sum(accepting) > accepts
+    for trip, taken in zip(trips, accepting, strict=True):
+        beside = sum(accepting) > taken
         outcome = trip.outcome
-        if trip.stray_possible and _lone_refusal(trip):
+        if trip.stray_possible and is_lone_refusal(trip):
             confirm.add(trip.batch.records[0].sequence)
-            outcome = _to_confirm(outcome)
+            outcome = to_confirm(outcome)
         elif doubtful := list(_doubtful(trip, learned, beside)):
-            outcome = _suspected(trip, doubtful, learned, found, beside or accepts, unit_random)
+            outcome = _suspected(trip, doubtful, learned, found, beside or taken, unit_random)
             failed |= _unproven(trip, doubtful, found)
         elif len(trip.batch) > 1 and outcome.split and outcome.http_status == 413:
             outcome = replace(outcome, signal=_patient(outcome.signal))  # it ends: each answer halves what is sent
@@ -95,11 +85,6 @@ def weigh(
     return Weighed(tuple(outcomes), learned, frozenset(confirm))
 
 
-def _accepts(outcome: Outcome) -> bool:
-    verdicts = (outcome.verdict, *outcome.exceptions.values())
-    return any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts)
-
-
 def _ended(trips: Sequence[Trip], outcomes: Sequence[Outcome]) -> Iterator[int]:
     for trip, outcome in zip(trips, outcomes, strict=True):
         for position, record in enumerate(trip.batch.records):
@@ -107,58 +92,12 @@ def _ended(trips: Sequence[Trip], outcomes: Sequence[Outcome]) -> Iterator[int]:
                 yield record.sequence
 
 
-# --- whose answer it is -----------------------------------------------------------------------------------------------
-
-
-def _echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Learned]:
-    """An acceptance that names another request's id is not the answer to ours: unknown, and sent again.
-
-    Unless the service does not echo: it would make us send everything for ever. It does not if it has never named our
-    id and names others on fresh connections, where nobody else's answer should be: at once where no document promises
-    an echo, else after `UNECHOED_TURNS_MAX` turns.
-    """
-    strange = [one for one in trips if one.outcome.echoed is False]
-    known = learned
-    if any(one.outcome.echoed for one in trips):
-        if not learned.echoes or learned.unechoed:
-            known = replace(learned, echoes=True, unechoed=0)
-    elif learned.echoes is not False and any(not one.stray_possible for one in strange):
-        turns = learned.unechoed + 1
-        unknown = learned.echoes is None and not any(one.outcome.must_echo for one in strange)
-        gives_up = turns > UNECHOED_TURNS_MAX or unknown
-        known = replace(learned, echoes=False if gives_up else learned.echoes, unechoed=0 if gives_up else turns)
-    if strange and known.echoes is not False:
-        trips = [replace(one, outcome=_not_ours(one.outcome)) if one.outcome.echoed is False else one for one in trips]
-    return trips, known
-
-
-def _not_ours(outcome: Outcome) -> Outcome:
-    remedy = "It is sent again with the same _id."
-    problem = Problem("not_our_answer", "the answer names another request's id", remedy, outcome.http_status)
-    return Outcome(
-        Verdict(Disposition.UNKNOWN, problem, doubt=Doubt.STRANGE),
-        signal=Signal(HoldState.BACKING_OFF, problem),
-        service=outcome.service,
-        http_status=outcome.http_status,
-        echoed=False,
-    )
-
-
-def _lone_refusal(trip: Trip) -> bool:
-    return len(trip.batch) == 1 and trip.outcome.of(0).disposition is Disposition.REJECT
-
-
-def _to_confirm(outcome: Outcome) -> Outcome:
-    """The refusal may have been the answer to an earlier request: no event dies of that."""
-    return replace(outcome, verdict=replace(outcome.of(0), disposition=Disposition.DEFER), exceptions={})
-
-
 # --- whose fault it was -----------------------------------------------------------------------------------------------
 
 
 def _doubtful(trip: Trip, learned: Learned, beside: bool) -> Iterator[tuple[int, Doubt]]:
     """The positions that were answered by themselves, with a doubt."""
-    if len(trip.batch) > 1 and not (trip.outcome.told and _accepts(trip.outcome)):
+    if len(trip.batch) > 1 and not (trip.outcome.told and accepts(trip.outcome)):
         return  # where every message of a batch failed, it is as with a batch that failed
     for position, record in enumerate(trip.batch.records):
         doubt = trip.outcome.of(position).doubt
@@ -255,7 +194,7 @@ def _patient(signal: Signal | None) -> Signal | None:
 def _strange(trip: Trip, learned: Learned, beside: bool) -> bool:
     """Whether a whole batch got an answer that may be about one of its events."""
     outcome = trip.outcome
-    if outcome.split or (outcome.told and _accepts(outcome)):
+    if outcome.split or (outcome.told and accepts(outcome)):
         return False
     if not _pauses(outcome) or outcome.signal is None:
         return outcome.verdict.doubt is not None
@@ -284,7 +223,7 @@ def _sizes(trips: Sequence[Trip], learned: Learned, now_ms: int) -> Learned:
 
     Unless a request of that size has passed: then it was what was in it, and not the size.
     """
-    passed = max((one.sent_bytes for one in trips if _accepts(one.outcome)), default=0)
+    passed = max((one.sent_bytes for one in trips if accepts(one.outcome)), default=0)
     known = max(passed, learned.passed_bytes)
     for trip in trips:
         if not trip.outcome.too_large or len(trip.batch) == 1:
@@ -302,7 +241,7 @@ def _after_acceptance(trips: Sequence[Trip], accepting: Sequence[bool], learned:
     event would never be believed again.
     """
     probed = probing
-    for trip, accepts in zip(trips, accepting, strict=True):
-        if accepts and len(trip.batch) > 1 and trip.batch.records[0].travel_max is None:
+    for trip, taken in zip(trips, accepting, strict=True):
+        if taken and len(trip.batch) > 1 and trip.batch.records[0].travel_max is None:
             probed = False
     return learned if probed is learned.probed else replace(learned, probed=probed)

@@ -106,10 +106,12 @@ class Worker(Sending):
         self._store.note_wall_clock()
 
     def _run(self) -> None:
-        if self._store.hold(self.destination.name).state is HoldState.PAUSED:
-            self._asked = True  # who starts a worker may have mended what paused it
+        begun = False
         while not self._stopping:
             try:
+                if not begun and self._store.hold(self.destination.name).state is HoldState.PAUSED:
+                    self._asked = True  # who starts a worker may have mended what paused it
+                begun = True
                 turn = self.step(by_hand=self.asked())
                 self.tidy()
                 if not turn.claimed:

@@ -6,7 +6,6 @@ is decided in `tokens`, what an answer means in `ims_answers`. There is no threa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from urllib.parse import urlencode, urlsplit
@@ -17,13 +16,12 @@ from edgequeue.auth.tokens import Tokens
 from edgequeue.clock import Clock, SystemClock
 from edgequeue.errors import ConfigError, MaybeSent, TransportError
 from edgequeue.model import HttpRequest, Problem
-from edgequeue.sender import Sender
+from edgequeue.sender import Sender, host_of, is_loopback
 
 ENDPOINT = "https://ims-na1.adobelogin.com/ims/token/v3"
 """Adobe's token service, for all regions."""
 
 _HEADERS: Mapping[str, str] = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,7 @@ class Ims:
     @property
     def service(self) -> str:
         """The token service's host as messages name it, with its port where that is not the usual one."""
-        parts = urlsplit(self.endpoint)
-        host = parts.hostname or ""
-        return host if parts.port is None else f"{f'[{host}]' if ':' in host else host}:{parts.port}"
+        return host_of(self.endpoint)
 
     @property
     def token_seconds(self) -> float | None:
@@ -148,7 +144,7 @@ def _check_endpoint(endpoint: object) -> None:
         raise _fault("endpoint", f"is no address; it is usually {ENDPOINT}")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise _fault("endpoint", "holds a user name, a '?' or a '#'; give the address alone, credentials are keys")
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise _fault("endpoint", "is http://, and a secret is never sent unencrypted; use https://")
 
 

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
 
-import orjson
-
 from edgequeue.auth.accounts import Denied, is_token
 from edgequeue.errors import NotSent, TransportError
 from edgequeue.model import HttpResponse, Problem
-from edgequeue.outcome import retry_after_seconds, shortened
+from edgequeue.reading import is_foreign, json_object, retry_after_seconds, shortened
 from edgequeue.retry import HoldState
 
 LIFE_SECONDS_DEFAULT = 3600.0
@@ -47,9 +45,6 @@ _UNREACHED: Mapping[str, str] = {
     "settings": "Mend the setting of the destination that it names.",
 }
 
-_LEADING = b" \t\r\n\f\v\x00\xef\xbb\xbf\xfe\xff"
-"""What may stand before the first character of a page: white space and byte order marks."""
-
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -77,10 +72,10 @@ def reading(response: HttpResponse, service: str, *, hidden: str = "") -> Token 
     Each BACKING_OFF carries the answer's Retry-After in seconds, a date read by the answer's own Date.
     """
     status = response.status
-    if _not_its_own(response):
+    if is_foreign(response):
         text = f"instead of the token service {service}, something else answered with HTTP {status}"
         return _backing_off(response, "not_the_service", text, _BETWEEN)
-    document = _json_object(response.body) or {}
+    document = json_object(response.body) or {}
     if status < 300:
         token = document.get("access_token")
         if status == 200 and isinstance(token, str) and is_token(token):
@@ -134,12 +129,6 @@ def _backing_off(response: HttpResponse, code: str, text: str, remedy: str) -> D
     return Denied(problem, HoldState.BACKING_OFF, retry_after_seconds(response))
 
 
-def _not_its_own(response: HttpResponse) -> bool:
-    """A web page, or a status that the token service does not answer with."""
-    page = response.body.lstrip(_LEADING)[:1] == b"<"
-    return page or not 200 <= response.status < 600 or 300 <= response.status < 400 or response.status == 511
-
-
 def _said(document: Mapping[str, Any], body: bytes, hidden: str) -> str:
     """The service's own words on one line, shortened: those of a JSON object, else the text as it is."""
     parts = [document.get(key) for key in ("error", "error_description", "error_code", "message")]
@@ -152,12 +141,3 @@ def _without(hidden: str, text: str) -> str:
     if hidden:
         text = text.replace(hidden, "***").replace(quote_plus(hidden), "***")
     return text
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    """The body as a JSON object, whatever its content type; None when it is anything else."""
-    try:
-        document = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None

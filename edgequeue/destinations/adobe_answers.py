@@ -16,7 +16,8 @@ import orjson
 
 from edgequeue.learning import Doubt
 from edgequeue.model import Batch, HttpResponse, Problem
-from edgequeue.outcome import Outcome, deferred, nobodys, paused, refused, shortened
+from edgequeue.outcome import Outcome
+from edgequeue.reading import deferred, is_foreign, is_page, nobodys, paused, refused, shortened
 
 
 class Reading(Enum):
@@ -112,25 +113,14 @@ _CODE = re.compile(r"EXEG-[0-9]{4}-[0-9]{3}")
 
 def foreign(response: HttpResponse) -> Outcome | None:
     """The outcome for an answer that cannot be the service's own, whatever it says; None for one that may be."""
-    if response.body.lstrip(b" \t\r\n\f\v\x00\xef\xbb\xbf\xfe\xff")[:1] == b"<":
+    if is_page(response):
         return nobodys(response, "a web page, not an answer of Adobe's")
-    if response.status < 200 or 300 <= response.status < 400 or response.status == 511 or response.status > 599:
-        return nobodys(response, "not a status that Adobe answers with")
-    return None
+    return nobodys(response, "not a status that Adobe answers with") if is_foreign(response) else None
 
 
 def without_its_body(response: HttpResponse) -> Outcome:
     """The outcome for a success that does not say what the service's own says: it may have taken the events."""
     return nobodys(response, "a success without what Adobe answers", maybe_taken=True)
-
-
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """The body as a JSON object; None when it is anything else."""
-    try:
-        document = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def edge_code(document: Mapping[str, Any] | None) -> str | None:
@@ -176,19 +166,8 @@ def reading_of_status(status: int) -> Reading:
     return STATUS.get(status, DEFER if status >= 500 else PAUSE)
 
 
-def outcome_of(
-    reading: Reading,
-    response: HttpResponse,
-    batch: Batch,
-    problem: Problem,
-    document: Mapping[str, Any] | None,
-    *,
-    definite: bool,
-) -> Outcome:
-    """The outcome for a whole request; `document` is the answer's body, where it is a JSON object.
-
-    `definite`: a refusal is known to be the service's own, and about the events.
-    """
+def outcome_of(reading: Reading, response: HttpResponse, batch: Batch, problem: Problem, *, definite: bool) -> Outcome:
+    """The outcome for a whole request; `definite`: a refusal is known to be the service's own, and about the events."""
     match reading:
         case Reading.PAUSE:
             return paused(response, problem, renewable=problem.code in RENEWABLE)

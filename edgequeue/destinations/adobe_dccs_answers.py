@@ -17,7 +17,8 @@ from edgequeue.destinations import adobe_answers as answers
 from edgequeue.destinations.adobe_dccs_places import Entry, entry_of, placed, receipt_template
 from edgequeue.learning import Doubt
 from edgequeue.model import Batch, Disposition, HttpResponse, Problem
-from edgequeue.outcome import UNPROVEN, Outcome, Verdict, accepted, nobodys, paused, retry_after_seconds, shortened
+from edgequeue.outcome import Outcome, Verdict
+from edgequeue.reading import UNPROVEN, accepted, json_object, nobodys, paused, retry_after_seconds, shortened
 from edgequeue.retry import WELL, HoldState, Signal
 
 _REFUSALS = frozenset((400, 404, 409, 413, 422))
@@ -67,7 +68,7 @@ def interpret(
     strange = answers.foreign(response)
     if strange:
         return strange
-    document = answers.json_object(response.body)
+    document = json_object(response.body)
     if response.status in (200, 207):
         outcome = _success(batch, response, document or {}, wrapped, name, single=single)
         named = answers.text_of((document or {}).get("inletId"))
@@ -84,7 +85,7 @@ def interpret(
         return paused(response, _blamed(problem, setting, name))
     definite = _is_dccs(document) and (not any(wrapped) or response.status == 413 or _about_data(reason))
     reading = answers.reading_of_status(response.status)
-    return answers.outcome_of(reading, response, batch, problem, document, definite=definite)
+    return answers.outcome_of(reading, response, batch, problem, definite=definite)
 
 
 def _success(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from edgequeue.destinations.adobe_answers import text_of
-from edgequeue.outcome import shortened
+from edgequeue.reading import shortened
 
 UNREADABLE = -1
 """The status of an entry that states one which is no HTTP status, or that is no entry of DCCS at all."""

@@ -31,7 +31,8 @@ from edgequeue.destinations.payload import (
 )
 from edgequeue.errors import InvalidEvent
 from edgequeue.model import Batch, Draft, HttpRequest, HttpResponse, Limits, Problem
-from edgequeue.outcome import Outcome, accepted, nobodys, shortened
+from edgequeue.outcome import Outcome
+from edgequeue.reading import accepted, json_object, nobodys, shortened
 
 EVENTS_MAX = 100
 """Events in a request; Adobe names no figure, and the bytes are the real limit."""
@@ -134,7 +135,7 @@ class AdobeEdge(Destination):
         strange = answers.foreign(response)
         if strange:
             return strange
-        document = answers.json_object(response.body)
+        document = json_object(response.body)
         if response.status < 300:
             return self._success(batch, response, document)
         code = answers.edge_code(document)
@@ -149,7 +150,7 @@ class AdobeEdge(Destination):
         )
         # Definite is what Edge's own table lists: anything on the way may answer 400, and so may an Edge to come.
         definite = code in answers.EXEG
-        outcome = answers.outcome_of(reading, response, batch, problem, document, definite=definite)
+        outcome = answers.outcome_of(reading, response, batch, problem, definite=definite)
         return replace(outcome, service=answers.ids_of(document))
 
     def _success(self, batch: Batch, response: HttpResponse, document: dict[str, Any] | None) -> Outcome:

@@ -19,9 +19,9 @@ from edgequeue.auth import Anonymous, Credentials
 from edgequeue.errors import ConfigError
 from edgequeue.model import Batch, Draft, HttpRequest, HttpResponse, Limits
 from edgequeue.outcome import Outcome
+from edgequeue.sender import is_loopback
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 REFERENCE_LENGTH_MAX = 200
 """Characters of a reference; it stands in the event row itself."""
@@ -146,7 +146,7 @@ class Destination(ABC):
             self._fault("endpoint", f"{self.endpoint!r} is no address; it begins with https://")
         if parts.username or parts.password:
             self._fault("endpoint", "holds a user name or a password; credentials belong into an [auth.*] table")
-        if parts.scheme == "http" and not _LOOPBACK.fullmatch(host or ""):
+        if parts.scheme == "http" and not is_loopback(host):
             if self.auth is not None:
                 self._fault("endpoint", "is http://, and credentials are never sent unencrypted; use https://")
             if not self.insecure:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from edgequeue.errors import NotSent, TransportError
 from edgequeue.model import HttpRequest, HttpResponse
+from edgequeue.sender import Sender, host_of
 from edgequeue.transport import faults, wire
 from edgequeue.transport.exchange import Exchange, Line
 from edgequeue.transport.hands import Hands
@@ -25,20 +26,8 @@ if TYPE_CHECKING:
     import ssl
 
 
-class Transport(Protocol):
-    """What carries requests. Implementations are safe to use from several threads at once."""
-
-    def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse:
-        """Send a request with the credentials' headers added; NotSent or MaybeSent when no answer came."""
-
-    def reach(self, url: str) -> None:
-        """Connect to the host and hang up; NotSent when that fails. Nothing is sent."""
-
-    def withhold(self) -> None:
-        """End the sends in progress of which no byte is out; they raise NotSent, code "aborted"."""
-
-    def abort(self) -> None:
-        """End the sends in progress at once, from any thread; later ones go on normally."""
+class Transport(Sender, Protocol):
+    """A sender that somebody owns. Implementations are safe to use from several threads at once."""
 
     def close(self) -> None:
         """End the sends in progress and close all connections; a later send raises NotSent, code "closed"."""
@@ -85,7 +74,7 @@ class HttpxTransport:
 
     def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse:
         """Send one request and read its answer. Raises NotSent or MaybeSent, after `timeout_seconds` at the latest."""
-        host = _named(request.url)
+        host = host_of(request.url)
         headers = wire.headers_of(request, credentials)
         exchange = Exchange(host, self._opening.timeout_seconds)
         self._start(exchange, lambda: self._carry(exchange, request, headers))
@@ -95,7 +84,7 @@ class HttpxTransport:
         """Connect and hang up. Behind a proxy only a request can tell, so nothing is found out and nothing raised."""
         if not self._opening.goes_direct():
             return
-        exchange = Exchange(_named(url), self._opening.connect_timeout_seconds)
+        exchange = Exchange(host_of(url), self._opening.connect_timeout_seconds)
         exchange.progress.phase = faults.Phase.CONNECT
         self._start(exchange, lambda: self._knock(exchange, url))
         exchange.result()
@@ -208,10 +197,3 @@ class HttpxTransport:
                 self._idle.append(line)
         if not keep:
             line.close()
-
-
-def _named(url: str) -> str:
-    """The host as messages call it, with its port where that is not the usual one."""
-    parts = urlsplit(url)
-    host = parts.hostname or "the service"
-    return host if parts.port is None else f"{f'[{host}]' if ':' in host else host}:{parts.port}"

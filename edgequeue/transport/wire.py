@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edgequeue._version import __version__
 from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.model import HttpRequest, HttpResponse
-from edgequeue.retry import parse_http_date, parse_retry_after
+from edgequeue.reading import retry_after_seconds
 
 if TYPE_CHECKING:
     import httpx
@@ -46,15 +47,14 @@ def carry(
     )
     exchange.progress.wire_host = built.url.raw_host.decode("ascii")
     response = line.client.send(built, auth=None, stream=True)
-    asked = response.headers.get("retry-after")
-    exchange.progress.retry_after_seconds = parse_retry_after(asked, _date_of(response))
+    found = HttpResponse(response.status_code, dict(response.headers.items()), b"", datetime.now(UTC), line.reused)
+    exchange.progress.retry_after_seconds = retry_after_seconds(found)  # kept even where the body cannot be read
     try:
         body = _body(response, exchange.progress.host)
         clean = not _stray(response)
     finally:
         response.close()
-    found = dict(response.headers.items())
-    return HttpResponse(response.status_code, found, body, datetime.now(UTC), line.reused), clean
+    return replace(found, body=body), clean
 
 
 def headers_of(request: HttpRequest, credentials: Mapping[str, str]) -> dict[str, str]:
@@ -66,11 +66,6 @@ def headers_of(request: HttpRequest, credentials: Mapping[str, str]) -> dict[str
             text = f"the header {name!r} holds a character that no header may hold (a line break, an accent)"
             raise NotSent(text, code="protocol")
     return {name.lower(): value for name, value in named}
-
-
-def _date_of(response: httpx.Response) -> datetime:
-    """The answer's own time; ours may be wrong."""
-    return parse_http_date(response.headers.get("date")) or datetime.now(UTC)
 
 
 def _stray(response: httpx.Response) -> bool:

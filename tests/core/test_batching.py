@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from edgequeue.batching import Load, fill, halved
 from edgequeue.model import Batch, Claimed, HttpResponse, Limits, Problem
-from edgequeue.outcome import accepted, refused, settle
+from edgequeue.outcome import settle
+from edgequeue.reading import accepted, refused
 from edgequeue.retry import RetryPolicy
 
 LIMITS = st.builds(

@@ -20,22 +20,8 @@ from edgequeue.model import (
     RequestOutcome,
     Status,
 )
-from edgequeue.outcome import (
-    TEXT_MAX,
-    Outcome,
-    Settlement,
-    Verdict,
-    accepted,
-    deferred,
-    failed,
-    nobodys,
-    paused,
-    refused,
-    retry_after_seconds,
-    settle,
-    shortened,
-    signal_of,
-)
+from edgequeue.outcome import Outcome, Settlement, Verdict, failed, settle, signal_of
+from edgequeue.reading import TEXT_MAX, accepted, deferred, nobodys, paused, refused, retry_after_seconds, shortened
 from edgequeue.retry import WELL, HoldState, RetryPolicy
 
 POLICY = RetryPolicy()
