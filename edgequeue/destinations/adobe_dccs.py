@@ -27,12 +27,12 @@ from edgequeue.destinations.adobe_dccs_messages import (
 from edgequeue.destinations.adobe_events import (
     PROFILE_EVENT_BYTES_MAX,
     PROFILE_RECORD_BYTES_MAX,
-    check_size,
     complete,
     profile_warning,
 )
 from edgequeue.destinations.base import Destination
 from edgequeue.destinations.payload import (
+    check_size,
     encode_json,
     reference_at,
     refuse_other_keys,

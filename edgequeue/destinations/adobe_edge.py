@@ -16,12 +16,12 @@ from edgequeue.destinations import adobe_answers as answers
 from edgequeue.destinations.adobe_events import (
     PROFILE_EVENT_BYTES_MAX,
     check_identity_map,
-    check_size,
     complete,
     profile_warning,
 )
 from edgequeue.destinations.base import Destination
 from edgequeue.destinations.payload import (
+    check_size,
     encode_json,
     reference_at,
     refuse_document,

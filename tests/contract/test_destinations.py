@@ -13,11 +13,23 @@ import pytest
 from edgequeue.destinations import destination_class, destination_types
 from edgequeue.destinations.adobe_dccs import AdobeDccs
 from edgequeue.destinations.adobe_edge import AdobeEdge
-from edgequeue.errors import ConfigError
-from edgequeue.testing.contract import DestinationContract
+from edgequeue.errors import ConfigError, InvalidEvent
+from edgequeue.testing.contract import WALL_MS, DestinationContract
 
 
-class TestAdobeEdge(DestinationContract):
+class Adobe(DestinationContract):
+    """What holds for both of Adobe's services."""
+
+    successes = frozenset((200, 202, 204, 207))
+
+    def test_unknown_keys_are_refused(self) -> None:
+        """What would not travel is not taken without a word."""
+        for event in ({"nonsense": 1}, {**self.good_event(), "nonsense": 1}):
+            with pytest.raises(InvalidEvent):
+                self.destination.check(event, WALL_MS)
+
+
+class TestAdobeEdge(Adobe):
     """Edge, without credentials and with answers."""
 
     destination = AdobeEdge("web", datastream_id="3849362a-f325-4418-8cc8-993342b254f7")
@@ -39,7 +51,7 @@ class TestAdobeEdgeSilent(TestAdobeEdge):
     destination = AdobeEdge("web", datastream_id="3849362a-f325-4418-8cc8-993342b254f7", silent=True)
 
 
-class TestAdobeDccs(DestinationContract):
+class TestAdobeDccs(Adobe):
     """DCCS with events that are wrapped when they are sent."""
 
     destination = AdobeDccs(
@@ -58,7 +70,7 @@ class TestAdobeDccs(DestinationContract):
         }
 
 
-class TestAdobeDccsRaw(DestinationContract):
+class TestAdobeDccsRaw(Adobe):
     """DCCS with raw data, several a request because that was asked for."""
 
     destination = AdobeDccs(
@@ -91,7 +103,7 @@ class TestAdobeDccsSmile(TestAdobeDccs):
     destination = dataclasses.replace(TestAdobeDccs.destination, encoding="smile", smile_shared_values=True)
 
 
-class TestAdobeDccsFullMessage(DestinationContract):
+class TestAdobeDccsFullMessage(Adobe):
     """DCCS with messages that bring their own envelope."""
 
     destination = AdobeDccs("till", endpoint="https://dcs.adobedc.net/collection/0f1e2d")

@@ -1,4 +1,4 @@
-"""Events sent in Smile: read by a reader of its own, packed by their encoded bytes, and sent as JSON where it is refused."""
+"""Events sent in Smile: read by another reader, packed by their bytes, and sent as JSON where it is refused."""
 
 from __future__ import annotations
 
