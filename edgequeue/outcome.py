@@ -196,8 +196,11 @@ OURS = ("aborted", "interrupted", "closed")
 
 
 def signal_of(error: TransportError) -> Signal | None:
-    """What a request without an answer says about the destination; nothing when it was us who ended it."""
-    if error.code in OURS:
+    """What a request without an answer says about the destination; nothing when it was us who ended it.
+
+    A Retry-After binds, also that of an answer which was ended in its middle.
+    """
+    if error.code in OURS and not error.retry_after_seconds:
         return None
     if isinstance(error, NotSent):
         if error.code == "settings":
