@@ -143,6 +143,12 @@ class Store(Protocol):
     def wake_number(self, name: str) -> int:
         """Grows with each `ask_to_send`."""
 
+    def oldest_open(self, name: str) -> int:
+        """The number of the oldest open request to a destination; where none is open, the next request's."""
+
+    def closed_since(self, name: str, number: int) -> int:
+        """How many requests to a destination are closed, of those from this number on."""
+
     def change_counter(self) -> int:
         """Differs from the last value when anything was committed by anybody; costs no I/O."""
 

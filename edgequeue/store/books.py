@@ -95,6 +95,21 @@ class Books:
         with self._database.read() as connection:
             return int(connection.execute("SELECT wake FROM destinations WHERE id = ?", (destination,)).fetchone()[0])
 
+    def oldest_open(self, destination: int) -> int:
+        """The number of the oldest open request; where none is open, the next request's."""
+        query = """
+            SELECT coalesce((SELECT min(number) FROM requests WHERE destination = ? AND closed_ms IS NULL),
+                            (SELECT max(number) FROM requests) + 1, 1)
+        """
+        with self._database.read() as connection:
+            return int(connection.execute(query, (destination,)).fetchone()[0])
+
+    def closed_since(self, destination: int, number: int) -> int:
+        """How many closed requests have this number or a later one."""
+        query = "SELECT count(*) FROM requests WHERE number >= ? AND destination = ? AND closed_ms IS NOT NULL"
+        with self._database.read() as connection:
+            return int(connection.execute(query, (number, destination)).fetchone()[0])
+
     def counts(self, destination: int | None) -> Ledger:
         """The ledger of the queue, or of one destination, read as of one moment."""
         with self._database.read() as connection, _one_moment(connection):

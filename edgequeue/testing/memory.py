@@ -131,6 +131,17 @@ class MemoryStore(Delivering):
             if name in (None, places[sent.destination].name) and sent.request_id.startswith(request_id or "")
         ]
 
+    @alone
+    def oldest_open(self, name: str) -> int:
+        numbers = [sent.number for sent in self._open(self._place(name).number)]
+        return min(numbers, default=max(self._requests, default=0) + 1)
+
+    @alone
+    def closed_since(self, name: str, number: int) -> int:
+        wanted = self._place(name).number
+        later = [sent for sent in self._requests.values() if sent.number >= number and sent.destination == wanted]
+        return sum(not sent.open for sent in later)
+
     # --- mending and tidying ------------------------------------------------------------------------------------------
 
     @alone

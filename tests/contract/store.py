@@ -330,6 +330,25 @@ class StoreContract:
         (request,) = store.requests(WEB, None)
         assert (request.outcome, request.http_status) == ("rejected", 422)
 
+    def test_the_requests_closed_meanwhile_are_counted(self, store: Store) -> None:
+        """From the oldest that is open on, of one destination; what was never sent leaves nothing to count."""
+        put(store, 2)
+        put(store, 1, to=TILL)
+        lease, till = lease_of(store), lease_of(store, TILL)
+        deliver(store, till)
+        first = store.oldest_open(WEB)
+        assert (store.closed_since(WEB, first), store.closed_since(TILL, 0)) == (0, 1)
+        one, two = claim(store, lease)
+        slow, quick = send(store, lease, [one]), send(store, lease, [two])
+        assert store.oldest_open(WEB) == first == slow.number
+        answer(store, quick, DEFERRED)
+        assert (store.closed_since(WEB, first), store.closed_since(TILL, first)) == (1, 0)
+        answer(store, slow, ACCEPTED)
+        assert store.closed_since(WEB, first) == 2
+        assert store.oldest_open(WEB) == quick.number + 1
+        answer(store, send(store, lease, [two]), NotSent("no route", code="connect"))
+        assert store.closed_since(WEB, first) == 2
+
     def test_an_unknown_outcome_costs_nothing(self, store: Store) -> None:
         """The request may have arrived: pending again, and the request is on record as unknown."""
         (event_id,) = put(store)
