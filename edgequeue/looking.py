@@ -32,7 +32,9 @@ class Looking:
         now_ms = store.now_ms()
         rows = store.destination_rows()
         views = {
-            row.name: destination_view(row, enabled=self._switched_on(row.name), now_ms=now_ms, at=store.at)
+            row.name: destination_view(
+                row, enabled=self._switched_on(row.name), now_ms=now_ms, at=store.at, place=self._place(row.name)
+            )
             for row in rows
             if row.name in self.destinations or row.counts.enqueued
         }
@@ -100,6 +102,10 @@ class Looking:
     ) -> list[RequestView]:
         """What was sent, newest first; by the beginning of a request id when one is given."""
         return self._store.requests(destination, limit, request_id)
+
+    def _place(self, name: str) -> str | None:
+        found = self.destinations.get(name)
+        return None if found is None else found.place
 
     def _switched_on(self, name: str) -> bool | None:
         found = self.destinations.get(name)

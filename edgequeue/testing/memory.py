@@ -59,6 +59,7 @@ class MemoryStore(Delivering):
     def _destination_row(self, place: Place) -> DestinationRow:
         waiting = [one for one in self._events.values() if one.waiting and one.destination == place.number]
         last = self._requests_of(place.name, None)[:1]
+        suspects = [one.not_before_ms for one in waiting if one.sequence in place.learned.suspects]
         return DestinationRow(
             name=place.name,
             type=place.type,
@@ -69,6 +70,8 @@ class MemoryStore(Delivering):
             next_due_ms=min((event.not_before_ms for event in waiting), default=None),
             last_accepted_ms=place.last_accepted_ms,
             last_request=last[0] if last else None,
+            learned=place.learned,
+            suspects=(len(suspects), min(suspects, default=None)),
         )
 
     @alone
