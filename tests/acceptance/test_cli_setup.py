@@ -17,7 +17,7 @@ from edgequeue.cli.doctor import unwritable
 from edgequeue.cli.template import SAMPLES, Answers, configuration
 from edgequeue.config import parse_settings
 from edgequeue.emulator import Emulator, Fault
-from tests.acceptance.cli_harness import CLOSED, Cli, edge, event
+from tests.acceptance.cli_harness import CLOSED, Cli, dccs, edge, event
 
 AUTH = '[auth.adobe]\ntype = "bearer"\ntoken_env = "NO_SUCH_TOKEN"'
 
@@ -303,6 +303,21 @@ def test_what_cannot_be_written_names_what_to_do(tmp_path: Path) -> None:
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     for place in (one[1] for one in mounts if "ro" in one[3].split(",")):
         assert "mounted read-only" in unwritable("disk", Path(place)).text
+
+
+def test_doctor_and_a_missing_org_id(cli: Cli, service: Emulator) -> None:
+    """Advice: DCCS fills it in. Exit code 0, but not all is well; other commands say nothing of it."""
+    inlet = f"{service.url}/collection/demo"
+    cli.configure(dccs("till", inlet))
+    code, found = findings(cli)
+    assert (code, found["org_id till"]["remedy"]) == (0, 'Add org_id = "…@AdobeOrg" to [destinations.till].')
+    result = cli("doctor")
+    assert result.exit_code == 0
+    assert "WARN   org_id till: " in result.stdout
+    assert "All is well" not in result.stdout
+    assert cli("status").stderr == ""
+    cli.configure(dccs("till", inlet, org_id="o@AdobeOrg"))
+    assert "org_id till" not in findings(cli)[1]
 
 
 def test_doctor_and_a_proxy(cli: Cli) -> None:
