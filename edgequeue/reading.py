@@ -63,7 +63,14 @@ def refused(response: HttpResponse, batch: Batch, problem: Problem, *, definite:
     if len(batch) > 1:
         verdict = Verdict(Disposition.DEFER, problem)
         too_large = response.status == 413
-        return Outcome(verdict, signal=signal, split=True, too_large=too_large, http_status=response.status)
+        return Outcome(
+            verdict,
+            signal=signal,
+            split=True,
+            definite=definite,
+            too_large=too_large,
+            http_status=response.status,
+        )
     if definite:
         return Outcome(Verdict(Disposition.REJECT, problem), signal=signal, http_status=response.status)
     problem = replace(problem, remedy=UNPROVEN)
