@@ -142,8 +142,9 @@ def _settings() -> Iterator[Case]:
     """What the service itself refuses: our configuration pauses, the event's own fault kills it."""
     ours = replace(pauses(207, "http_400", "Check org_id"), requests_later=2)
     wrong_org: dict[str, Any] = {"settings": {"org_id": "wrong@AdobeOrg"}, "service": {"org_id": "right@AdobeOrg"}}
+    alone = replace(pauses(400, "http_400", "Check org_id"), requests_later=1)  # from the single endpoint
     yield Case("wrong organisation", "dccs", (), ours, **wrong_org)
-    yield Case("wrong organisation, one event", "dccs", (), replace(ours, requests_later=1), events=1, **wrong_org)
+    yield Case("wrong organisation, one event", "dccs", (), alone, events=1, **wrong_org)
     inlet = pauses(404, "http_404", PAUSED[404])
     yield Case("unknown inlet", "dccs", (), inlet, service={"inlets": ("another",)})
     for shape in ("older", "newer"):
