@@ -133,6 +133,15 @@ def test_a_full_table_is_cleared_and_begins_at_slot_0() -> None:
     assert written.endswith(b"\xfa\x84n1024\xc2\xfb" + b"\xfa\x40\xc2\x81n0\xc2\xfb" + b"\xfa\x41\xc2\xfb" + b"\xf9")
 
 
+def test_the_empty_string_takes_no_slot_in_a_table_that_was_cleared() -> None:
+    """What comes after it has slot 1, next to the string with which the table began again."""
+    texts = [f"t{number}" for number in range(1025)]
+    written = encode([*texts, "", "x", "x"], shared_values=True)
+    assert written.endswith(b"\x44t1024" + b"\x20" + b"\x40x" + b"\x02" + b"\xf9")
+    written = encode([*({text: 1} for text in texts), {"": 1, "x": 1}, {"x": 1}])
+    assert written.endswith(b"\x84t1024\xc2\xfb" + b"\xfa\x20\xc2\x80x\xc2\xfb" + b"\xfa\x41\xc2\xfb" + b"\xf9")
+
+
 # --- round trips ------------------------------------------------------------------------------------------------------
 
 
@@ -330,6 +339,7 @@ def test_what_only_others_write_is_read(document: bytes, value: Any) -> None:
         (PLAIN + b"\x24\x00\x00\x00\x00\x00\x80", 5),  # six bytes
         (PLAIN + b"\x24\xc0", 5),
         (PLAIN + b"\x26\x80", 5),
+        (PLAIN + b"\x26\x10\x00\x00\x00\x80", 5),  # a length of 2**31
         (PLAIN + b"\x26\x7f\x7f\x7f\xbf\x00", 10),  # announces far more than there is
         (PLAIN + b"\x29" + b"\x80" * 10, 5),
         (PLAIN + b"\xfd\x80", 4),  # raw binary, which the header does not announce
@@ -386,3 +396,9 @@ def test_what_json_holds_smile_holds(document: Any) -> None:
 def test_an_announced_name_of_57_bytes_is_read() -> None:
     """The specification has room for it, although neither Jackson nor we write one."""
     assert decode(PLAIN + b"\xfa\xf7" + sized(57, "ä").encode() + b"\xc2\xfb") == {sized(57, "ä"): 1}
+
+
+def test_a_short_text_of_65_bytes_takes_no_slot_when_it_is_read() -> None:
+    """The token has room for it, but only texts of up to 64 bytes are shared."""
+    text = sized(65, "ä")
+    assert decode(BOTH + b"\xf8\xbf" + text.encode() + b"\x40a\x01\xf9") == [text, "a", "a"]
