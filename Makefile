@@ -58,6 +58,10 @@ bench-store: $(VENV)/dev.stamp ## The store against raw sqlite3, ratios within o
 bench-drain: $(VENV)/dev.stamp ## 100,000 events enqueued offline, then drained over HTTP to the emulator
 	$(BIN)/python benchmarks/drain.py $(ARGS)
 
+.PHONY: bench-smile
+bench-smile: $(VENV)/dev.stamp ## Bytes that Smile saves and what it costs, beside orjson in the same run
+	$(BIN)/python benchmarks/smile.py $(ARGS)
+
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the wheel and the source archive into dist/
 	$(BIN)/python -m build
