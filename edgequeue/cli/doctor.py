@@ -260,7 +260,7 @@ def _destination(destination: Destination) -> Iterable[Finding]:
         reached = reach(destination, min(CONNECT_SECONDS, destination.connect_timeout_seconds), tls)
         remedy = None if reached.ok else "Check the network, its proxy and the endpoint; the events wait until then."
         yield Finding(f"destination {name}", reached.ok, reached.text, remedy, Code.REMAIN)
-    if destination.auth is not None:
+    if destination.signs:
         yield _token(destination)
 
 

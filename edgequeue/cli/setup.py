@@ -14,7 +14,8 @@ import click
 from edgequeue.cli.context import State, Wrong, epilog
 from edgequeue.cli.template import LOOPBACK, SAMPLES, Answers, configuration
 
-_TYPES = ("adobe-edge", "adobe-dccs")
+_TYPES = ("adobe-edge", "adobe-dccs", "bloomreach")
+_NAMES = {"adobe-edge": "web", "adobe-dccs": "till", "bloomreach": "crm"}
 
 
 @click.command(
@@ -25,16 +26,22 @@ _TYPES = ("adobe-edge", "adobe-dccs")
         "    --dataset-id … --schema-id https://ns.adobe.com/… --org-id …@AdobeOrg --token-env ADOBE_TOKEN",
         "edgequeue init --type adobe-edge --datastream-id 463c3d9a-… --org-id …@AdobeOrg \\",
         "    --client-id … --client-secret-env ADOBE_CLIENT_SECRET",
+        "edgequeue init --type bloomreach --project-token … --token-env BLOOMREACH_TOKEN",
     )
 )
 @click.option("--type", "kind", type=click.Choice(_TYPES), help="What the destination is; asked for if missing.")
-@click.option("--name", help="What the destination is called here. [default: web; till for adobe-dccs]")
+@click.option("--name", help="What the destination is called here. [default: web, till or crm by type]")
 @click.option("--endpoint", metavar="URL", help="The service's address; for adobe-dccs the whole inlet URL.")
 @click.option("--datastream-id", metavar="ID", help="adobe-edge: the datastream.")
 @click.option("--dataset-id", metavar="ID", help="adobe-dccs: the dataset that events go into.")
 @click.option("--schema-id", metavar="URI", help="adobe-dccs: the $id of the schema.")
+@click.option("--project-token", metavar="TOKEN", help="bloomreach: the project.")
 @click.option("--org-id", metavar="ID", help="The IMS organisation, …@AdobeOrg.")
-@click.option("--token-env", metavar="NAME", help="Authenticate with the access token in this variable.")
+@click.option(
+    "--token-env",
+    metavar="NAME",
+    help="Authenticate with the token in this variable; for bloomreach the public one.",
+)
 @click.option(
     "--client-secret-env", metavar="NAME", help="Authenticate as --client-id with the secret in this variable."
 )
@@ -92,21 +99,29 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
         if not asks:
             raise click.UsageError(f"Give --type ({' or '.join(_TYPES)}), or --emulator to try it out.", ctx)
         kind = click.prompt("Type of the destination", type=click.Choice(_TYPES), default=_TYPES[0])
-    start = Answers(kind, name="web" if kind == "adobe-edge" else "till")
-    questions = {"adobe-edge": ("datastream_id",), "adobe-dccs": ("endpoint", "dataset_id", "schema_id", "org_id")}
+    if kind == "bloomreach" and "client_secret_env" in known:
+        raise click.UsageError("--client-secret-env is Adobe's; give --token-env.", ctx)
+    start = Answers(kind, name=_NAMES[kind])
     signing = ("client_id", "org_id") if "client_secret_env" in known else ()
-    for key in dict.fromkeys((*questions[kind], *signing)):
+    for key in dict.fromkeys((*_ASKED[kind], *signing)):
         if key not in known and asks:
             known[key] = click.prompt(_QUESTIONS[key])
     return replace(start, **known)
 
 
+_ASKED = {
+    "adobe-edge": ("datastream_id",),
+    "adobe-dccs": ("endpoint", "dataset_id", "schema_id", "org_id"),
+    "bloomreach": ("project_token", "token_env"),
+}
 _QUESTIONS = {
     "datastream_id": "Datastream id (Data Collection, Datastreams)",
     "endpoint": "Inlet URL (https://dcs.adobedc.net/collection/…)",
     "dataset_id": "Dataset id",
     "schema_id": "Schema id (https://ns.adobe.com/…)",
     "org_id": "IMS organisation (…@AdobeOrg)",
+    "project_token": "Project token (Project settings, Access management, API)",
+    "token_env": "Variable that holds the public token",
     "client_id": "Client id of the project (Adobe Developer Console)",
 }
 

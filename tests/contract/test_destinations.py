@@ -12,6 +12,7 @@ import pytest
 from edgequeue.destinations import destination_class, destination_types
 from edgequeue.destinations.adobe_dccs import AdobeDccs
 from edgequeue.destinations.adobe_edge import AdobeEdge
+from edgequeue.destinations.bloomreach import Bloomreach
 from edgequeue.errors import ConfigError
 from tests.contract.destination import DestinationContract
 
@@ -83,6 +84,42 @@ class TestAdobeDccsRecord(TestAdobeDccs):
         schema_id="https://ns.adobe.com/acme/schemas/77aa",
         schema_class="record",
     )
+
+
+class TestBloomreach(DestinationContract):
+    """Bloomreach with events, by its public token."""
+
+    destination = Bloomreach("crm", project_token="p-1", public_token="t0ken-of-the-project")
+    id_key = "command_id"
+
+    def good_event(self) -> dict[str, Any]:
+        return {
+            "name": "customers/events",
+            "data": {
+                "customer_ids": {"registered": "jane@example.com"},
+                "event_type": "purchase",
+                "properties": {"total_price": 12.5, "voucher": None, "café": "crème"},
+            },
+        }
+
+
+class TestBloomreachCustomers(DestinationContract):
+    """Bloomreach with updates of customers, by a private key, at an address of its own."""
+
+    destination = Bloomreach(
+        "crm",
+        endpoint="https://eu.example",
+        path="/u/v1/batch?stream_id=7",
+        private_key_id="k",
+        private_secret="s3cret",
+    )
+    id_key = "command_id"
+
+    def good_event(self) -> dict[str, Any]:
+        return {
+            "name": "customers",
+            "data": {"customer_ids": {"registered": "jane@example.com"}, "properties": {"first_name": "Jane"}},
+        }
 
 
 # --- the registry ---------------------------------------------------------------------------------------------------
