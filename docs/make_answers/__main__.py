@@ -27,8 +27,9 @@ For the events:
 
 - **delivered**: the service has accepted them; the receipt is kept.
 - **kept**: pending, and sent again later. No attempt is spent. Where the outcome is *unknown* the service may have
-  taken them: the history shows both requests, and the same `_id` lets the service drop the second; Bloomreach
-  drops what is the same to the byte. Events are kept *without a trace* where nothing was sent: neither a request nor a history tells of it.
+  taken them: the history shows both requests, and the same `_id` lets the service drop the second; Bloomreach drops
+  what is the same to the byte. Events are kept *without a trace* where nothing was sent: neither a request nor a
+  history tells of it.
 - **halved**: the batch was refused without saying for which event. Its parts are sent again until the bad one is alone.
 - **dead**: refused for good, by the service itself. Kept with status, code and text until it is requeued or pruned.
 

@@ -101,7 +101,7 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
         kind = click.prompt("Type of the destination", type=click.Choice(_TYPES), default=_TYPES[0])
     if kind == "bloomreach" and "client_secret_env" in known:
         raise click.UsageError("--client-secret-env is Adobe's; give --token-env.", ctx)
-    start = Answers(kind, name=_NAMES[kind])
+    start = Answers(kind, name=_NAMES[kind], token_env="BLOOMREACH_TOKEN" if kind == "bloomreach" else None)
     signing = ("client_id", "org_id") if "client_secret_env" in known else ()
     for key in dict.fromkeys((*_ASKED[kind], *signing)):
         if key not in known and asks:
@@ -112,7 +112,7 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
 _ASKED = {
     "adobe-edge": ("datastream_id",),
     "adobe-dccs": ("endpoint", "dataset_id", "schema_id", "org_id"),
-    "bloomreach": ("project_token", "token_env"),
+    "bloomreach": ("project_token",),
 }
 _QUESTIONS = {
     "datastream_id": "Datastream id (Data Collection, Datastreams)",
@@ -121,7 +121,6 @@ _QUESTIONS = {
     "schema_id": "Schema id (https://ns.adobe.com/…)",
     "org_id": "IMS organisation (…@AdobeOrg)",
     "project_token": "Project token (Project settings, Access management, API)",
-    "token_env": "Variable that holds the public token",
     "client_id": "Client id of the project (Adobe Developer Console)",
 }
 

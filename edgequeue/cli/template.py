@@ -87,7 +87,7 @@ def _destination(answers: Answers) -> Iterable[str]:
 def _bloomreach(answers: Answers) -> Iterable[str]:
     yield _line("endpoint", answers.endpoint, "https://api.exponea.com", "or your instance's own address")
     yield _line("project_token", answers.project_token, "…", "Project settings, Access management, API")
-    yield f"public_token_env = {quoted(answers.token_env or 'BLOOMREACH_TOKEN')}    # the variable that holds it"
+    yield f"public_token_env = {quoted(answers.token_env or '')}    # the variable that holds it"
     yield '# private_key_id = "…"   # in place of it, with private_secret_env'
     yield '# reference_path = "data.properties.purchase_id"   # your own key in the event; see edgequeue find'
 
