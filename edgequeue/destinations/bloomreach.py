@@ -32,7 +32,6 @@ BYTES_MAX = 1_000_000
 REQUESTS_PER_SECOND = 5.0
 """The pace of catching up. Bloomreach allows 6,000 requests a minute to an address, and blocks high-volume imports."""
 
-_OPEN, _CLOSE = b'{"commands":[', b"]}"
 _ID_OFFSET = len(b'{"command_id":"')
 _ENDPOINT = "https://api.exponea.com"
 
@@ -45,6 +44,7 @@ class Bloomreach(Destination):
     """
 
     type: ClassVar[str] = "bloomreach"
+    list_key: ClassVar[str] = "commands"
 
     requests_per_second_max: float | None = REQUESTS_PER_SECOND
     project_token: str = ""
@@ -105,7 +105,7 @@ class Bloomreach(Destination):
     @cached_property
     def limits(self) -> Limits:
         """50 commands and 1,000,000 bytes, or what the operator lowered them to."""
-        return self.limited(EVENTS_MAX, BYTES_MAX, len(_OPEN) + len(_CLOSE))
+        return self.limited(EVENTS_MAX, BYTES_MAX)
 
     def check(self, event: Any, wall_ms: int) -> Draft:
         """Check a command, and give it its time and its `command_id` where it has none."""
@@ -137,8 +137,7 @@ class Bloomreach(Destination):
         """The batch as one request."""
         # Always on a fresh connection. `command_id`s prove whose an answer is, but no document promises that each entry
         # has one, and a stray answer that has none and accepts as many commands would pass for ours.
-        body = _OPEN + b",".join(batch.items) + _CLOSE
-        return HttpRequest("POST", self.url, self.headers(), body, fresh=True)
+        return HttpRequest("POST", self.url, self.headers(), self.framing.document(batch.items), fresh=True)
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What Bloomreach's answer means; never raises, and accepts nothing but the results of a 200."""
