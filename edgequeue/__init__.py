@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgequeue.destinations.adobe_dccs import AdobeDccs
     from edgequeue.destinations.adobe_edge import AdobeEdge
     from edgequeue.destinations.base import Destination
+    from edgequeue.destinations.bloomreach import Bloomreach
     from edgequeue.errors import (
         ConfigError,
         EdgeQueueError,
@@ -43,6 +44,7 @@ _HOMES = {
     "edgequeue.destinations.adobe_dccs": ("AdobeDccs",),
     "edgequeue.destinations.adobe_edge": ("AdobeEdge",),
     "edgequeue.destinations.base": ("Destination",),
+    "edgequeue.destinations.bloomreach": ("Bloomreach",),
     "edgequeue.errors": (
         "ConfigError",
         "EdgeQueueError",
@@ -66,6 +68,7 @@ __all__ = [
     "AdobeDccs",
     "AdobeEdge",
     "Bearer",
+    "Bloomreach",
     "ConfigError",
     "Destination",
     "EdgeQueueError",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
+from edgequeue.auth import secrets_in
 from edgequeue.courier import Answer
 from edgequeue.destinations.base import Destination
 from edgequeue.destinations.framing import SMILE_TYPE
@@ -160,10 +161,13 @@ class Judge:
         if isinstance(answer, TransportError):
             return failed(answer)
         outcome = self._interpreted(batch, answer)
-        token = credentials.get("authorization", "").partition(" ")[2].encode()
-        if len(token) < TOKEN_LENGTH_MIN or token not in answer.body:
+        body = answer.body
+        for secret in secrets_in(credentials):
+            if len(secret) >= TOKEN_LENGTH_MIN:
+                body = body.replace(secret.encode(), b"[the token]")
+        if body == answer.body:
             return outcome
-        masked = self._interpreted(batch, replace(answer, body=answer.body.replace(token, b"[the token]")))
+        masked = self._interpreted(batch, replace(answer, body=body))
         return masked if _meaning(masked, len(batch)) == _meaning(outcome, len(batch)) else outcome
 
     def _interpreted(self, batch: Batch, answer: HttpResponse) -> Outcome:

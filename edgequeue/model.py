@@ -90,8 +90,8 @@ class RequestOutcome(StrEnum):
 class Draft(NamedTuple):
     """A checked and encoded event, not stored yet.
 
-    `id_offset` is where the event id goes into `payload` as its `_id` (a placeholder of `EVENT_ID_LENGTH` bytes
-    stands there), or -1 when the event brought an `_id` of its own.
+    `id_offset` is where the event id goes into `payload` as its own id (a placeholder of `EVENT_ID_LENGTH` bytes
+    stands there), or -1 when the event brought one (`ID_KEYS`).
     """
 
     payload: bytes
@@ -180,6 +180,9 @@ EVENT_ID_LENGTH = 38
 """`<queue>-<sequence>-<nonce>`: 8 letters and digits, 12 decimal digits, 16 hexadecimal digits (64 random bits)."""
 
 ID_PLACEHOLDER = "0" * EVENT_ID_LENGTH
+
+ID_KEYS = ("_id", "command_id")
+"""Under which of these keys an event's own id stands in its payload, its destination decides."""
 
 
 def format_event_id(queue_id: str, sequence: int, nonce: int) -> str:

@@ -121,7 +121,7 @@ def shortened(text: str) -> str:
 
 
 def is_foreign(response: HttpResponse) -> bool:
-    """Whether it cannot be the answer of one of Adobe's services: a web page, a redirect, an odd status."""
+    """Whether it cannot be the answer of a service that we know: a web page, a redirect, an odd status."""
     return (
         is_page(response) or not 200 <= response.status < 600 or 300 <= response.status < 400 or response.status == 511
     )

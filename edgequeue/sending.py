@@ -99,6 +99,8 @@ class Sending:
         if self.hold.waits(now_ms, by_hand=by_hand):
             return Turn(next_due_ms=self.hold.asked_until_ms if by_hand else self.hold.until_ms)
         if now_ms < self._paced_until_ms:
+            if self._store.next_due_ms(self.destination.name) is None:
+                return Turn()  # nothing is left that would have to wait
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
         loads, buried, omitted = self._loads(now_ms, events_max, by_hand)
         if not loads:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import bloomreach
 import others
 import services
 from rows import table
@@ -27,8 +28,9 @@ For the events:
 
 - **delivered**: the service has accepted them; the receipt is kept.
 - **kept**: pending, and sent again later. No attempt is spent. Where the outcome is *unknown* the service may have
-  taken them: the history shows both requests, and the same `_id` lets the service drop the second. Events are kept
-  *without a trace* where nothing was sent: neither a request nor a history tells of it.
+  taken them: the history shows both requests, and the same `_id` lets the service drop the second; Bloomreach drops
+  what is the same to the byte. Events are kept *without a trace* where nothing was sent: neither a request nor a
+  history tells of it.
 - **halved**: the batch was refused without saying for which event. Its parts are sent again until the bad one is alone.
 - **halved in the end**: it may be about one event of the batch. The batch is halved when another request is accepted
   beside it. Else, after {PROBE_TRIES_MIN} tries in a row, a single event is sent; when that is accepted, the batch is
@@ -69,13 +71,23 @@ SECTIONS = (
         services.entry_rows,
     ),
     (
+        "Bloomreach, by status",
+        "For requests as a whole.",
+        bloomreach.status_rows,
+    ),
+    (
+        "Bloomreach, command by command",
+        "What a result of a 200 means for its command, beside another that was accepted.",
+        bloomreach.result_rows,
+    ),
+    (
         "The token service",
         "Without a token nothing is sent: no event is touched, whatever the token service answers.",
         others.token_rows,
     ),
     (
         "Nobody's answer",
-        "What cannot be the service's own, whatever it says: it counts for nothing. Both destinations read it alike.",
+        "What cannot be the service's own, whatever it says: it counts for nothing. All destinations read it alike.",
         others.nobodys_rows,
     ),
     (

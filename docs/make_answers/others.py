@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows import DCCS, EDGE, Cells, Row, by_status, cells, denied, merged, patient, response
+from rows import CRM, DCCS, EDGE, Cells, Row, by_status, cells, denied, merged, patient, response
 from services import ERRORS, PAGE, groups, read
 
 from edgequeue.auth.ims_answers import PASSING, reading, unanswered
@@ -46,19 +46,19 @@ def token_rows() -> list[Row]:
 
 
 def nobodys_rows() -> list[Row]:
-    """What cannot be the service's own, the same for both."""
-    pages = by_status(lambda status: _both(patient(status, PAGE)), range(200, 600))
-    statuses = by_status(lambda status: _both(patient(status)), [*range(100, 200), *range(300, 400), 511])
-    halves = {_both(patient(200, body)) for body in (b"", b'{"requestId":', [1], {"message": "OK"})}
+    """What cannot be the service's own, the same for all."""
+    pages = by_status(lambda status: _alike(patient(status, PAGE)), range(200, 600))
+    statuses = by_status(lambda status: _alike(patient(status)), [*range(100, 200), *range(300, 400), 511])
+    halves = {_alike(patient(200, body)) for body in (b"", b'{"requestId":', [1], {"message": "OK"})}
     rows = [Row(f"a web page (a login page) with {row.answer}", row.cells) for row in pages]
     rows += [Row(f"{row.answer}, whatever the body", row.cells) for row in statuses]
     rows += [Row("200 with nothing, half of the answer, or JSON that is not the service's", cell) for cell in halves]
     return merged(rows)
 
 
-def _both(answer: HttpResponse) -> Cells:
+def _alike(answer: HttpResponse) -> Cells:
     found = read(EDGE, answer)
-    assert found == read(DCCS, answer), "the two read it alike"
+    assert found == read(DCCS, answer) == read(CRM, answer), "they read it alike"
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
-from edgequeue import AdobeDccs, AdobeEdge
+from edgequeue import AdobeDccs, AdobeEdge, Bloomreach
 from edgequeue.auth import Denied
 from edgequeue.learning import NOTHING, Learned
 from edgequeue.model import Batch, Claimed, Disposition, HttpResponse
@@ -25,6 +25,7 @@ SILENT = replace(EDGE, silent=True)
 DCCS = AdobeDccs(
     "NAME", endpoint="https://dcs.example/collection/INLET", dataset_id="ds", schema_id="https://ns.example/s"
 )
+CRM = Bloomreach("NAME", project_token="ID", public_token="TOKEN")  # noqa: S106
 REQUEST_ID = "5f0c9c1e-7a55-4a57-9d6e-0d7c40a3b111"
 
 ANSWERS_MAX = 50

@@ -22,7 +22,7 @@ from rows import (
     state,
 )
 
-from edgequeue import AdobeDccs, AdobeEdge
+from edgequeue import Destination
 from edgequeue.destinations.adobe_answers import EXEG
 from edgequeue.emulator.edge_problems import PROBLEMS
 from edgequeue.learning import Learned
@@ -44,12 +44,12 @@ OURS = (
 """What DCCS says of what our configuration wrote into the envelope."""
 
 
-def read(destination: AdobeEdge | AdobeDccs, answer: HttpResponse, **options: Any) -> Cells:
+def read(destination: Destination, answer: HttpResponse, **options: Any) -> Cells:
     """What a destination makes of an answer."""
     return cells(lambda sent: destination.interpret(sent, answer), **options)
 
 
-def by_words(destination: AdobeEdge | AdobeDccs) -> list[Row]:
+def by_words(destination: Destination) -> list[Row]:
     """Each error status, in Adobe's own words and in others: one row where that makes no difference."""
     own = {status: read(destination, patient(status, PROBLEM)) for status in ERRORS}
     bare = {status: read(destination, patient(status, b"no")) for status in ERRORS}

@@ -2,6 +2,7 @@
 
     Bearer     a ready-made access token, given as a value, a variable or a file
     Ims        client credentials of Adobe's IMS: tokens are fetched, kept and renewed
+    AccessKey  a token, or a key with its secret, sent as it is (Bloomreach)
     Anonymous  no credentials
 
 `accounts` holds the interface and what needs no network; `ims` the account, `tokens` its memory (one token for all,
@@ -14,5 +15,6 @@ destination waits and no event is touched.
 
 from edgequeue.auth.accounts import Anonymous, Bearer, Credentials, Denied, Secret
 from edgequeue.auth.ims import Ims
+from edgequeue.auth.keys import AccessKey, secrets_in
 
-__all__ = ["Anonymous", "Bearer", "Credentials", "Denied", "Ims", "Secret"]
+__all__ = ["AccessKey", "Anonymous", "Bearer", "Credentials", "Denied", "Ims", "Secret", "secrets_in"]

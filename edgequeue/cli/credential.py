@@ -28,7 +28,7 @@ def tokens(destinations: Sequence[Destination], views: Mapping[str, DestinationV
     """
     accounts: dict[int, list[Destination]] = {}
     for one in destinations:
-        accounts.setdefault(id(one.auth), []).append(one)
+        accounts.setdefault(id(one.auth or one), []).append(one)
     for sharing in accounts.values():
         known = {one.name: views[one.name] for one in sharing if one.name in views}
         asked = _asked(known)

@@ -256,7 +256,7 @@ def _destination(destination: Destination) -> Iterable[Finding]:
 
 def _tokens(settings: Settings, status: QueueStatus | None) -> Iterator[Finding]:
     """Whether there are credentials: once for each account."""
-    signed = [one for one in settings.destinations.values() if one.enabled and one.auth is not None]
+    signed = [one for one in settings.destinations.values() if one.enabled and one.signs]
     if signed:
         from edgequeue.cli.credential import tokens
 

@@ -96,7 +96,7 @@ class Feed:
 
 _KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "null", list: "a list"}
 
-_DOCUMENTS = {"adobe-edge": "events", "adobe-dccs": "messages"}
+_DOCUMENTS = {"adobe-edge": "events", "adobe-dccs": "messages", "bloomreach": "commands"}
 """Type of destination -> the key under which its whole request documents have their events."""
 
 

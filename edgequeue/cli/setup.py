@@ -18,7 +18,8 @@ from edgequeue.cli.context import State, Wrong, epilog
 from edgequeue.cli.steps import EMULATED, INLET, LOOPBACK, is_address, next_steps
 from edgequeue.cli.template import ACCOUNT, Answers, configuration, further_destination
 
-_TYPES = ("adobe-edge", "adobe-dccs")
+_TYPES = ("adobe-edge", "adobe-dccs", "bloomreach")
+_NAMES = {"adobe-edge": "web", "adobe-dccs": "till", "bloomreach": "crm"}
 
 
 @click.command(
@@ -29,16 +30,22 @@ _TYPES = ("adobe-edge", "adobe-dccs")
         "    --dataset-id … --schema-id https://ns.adobe.com/… --org-id …@AdobeOrg --token-env ADOBE_TOKEN",
         "edgequeue init --type adobe-edge --datastream-id 463c3d9a-… --org-id …@AdobeOrg \\",
         "    --client-id … --client-secret-env ADOBE_CLIENT_SECRET",
+        "edgequeue init --type bloomreach --project-token … --token-env BLOOMREACH_TOKEN",
     )
 )
 @click.option("--type", "kind", type=click.Choice(_TYPES), help="What the destination is; asked for if missing.")
-@click.option("--name", help="What the destination is called here. [default: web; till for adobe-dccs]")
+@click.option("--name", help="What the destination is called here. [default: web, till or crm by type]")
 @click.option("--endpoint", metavar="URL", help="The service's address; for adobe-dccs the whole inlet URL.")
 @click.option("--datastream-id", metavar="ID", help="adobe-edge: the datastream.")
 @click.option("--dataset-id", metavar="ID", help="adobe-dccs: the dataset that events go into.")
 @click.option("--schema-id", metavar="URI", help="adobe-dccs: the $id of the schema.")
+@click.option("--project-token", metavar="TOKEN", help="bloomreach: the project.")
 @click.option("--org-id", metavar="ID", help="The IMS organisation, …@AdobeOrg.")
-@click.option("--token-env", metavar="NAME", help="Authenticate with the access token in this variable.")
+@click.option(
+    "--token-env",
+    metavar="NAME",
+    help="Authenticate with the token in this variable; for bloomreach the public one.",
+)
 @click.option(
     "--client-secret-env", metavar="NAME", help="Authenticate as --client-id with the secret in this variable."
 )
@@ -92,10 +99,11 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
         if not asks:
             raise click.UsageError(f"Give --type ({' or '.join(_TYPES)}), or --emulator to try it out.", ctx)
         kind = click.prompt("Type of the destination", type=click.Choice(_TYPES), default=_TYPES[0])
+    if kind == "bloomreach" and "client_secret_env" in known:
+        raise click.UsageError("--client-secret-env is Adobe's; give --token-env.", ctx)
     start = _from_options(kind, {})
-    questions = {"adobe-edge": ("datastream_id",), "adobe-dccs": ("endpoint", "dataset_id", "schema_id", "org_id")}
     signing = ("client_id", "org_id") if "client_secret_env" in known else ()
-    for key in dict.fromkeys((*questions[kind], *signing)):
+    for key in dict.fromkeys((*_ASKED[kind], *signing)):
         if key not in known and asks:
             known[key] = click.prompt(_QUESTIONS[key])
     return replace(start, **known)
@@ -104,7 +112,7 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
 def _from_options(kind: str | None, given: Mapping[str, str | None]) -> Answers:
     """The options alone, with the usual name of a destination of that type."""
     kind = kind or _TYPES[0]
-    start = Answers(kind, name="web" if kind == "adobe-edge" else "till")
+    start = Answers(kind, name=_NAMES[kind], token_env="BLOOMREACH_TOKEN" if kind == "bloomreach" else None)
     return replace(start, **{key: value for key, value in given.items() if value})
 
 
@@ -143,12 +151,18 @@ def _names_in(path: Path) -> tuple[set[str], set[str]]:
     return names, accounts
 
 
+_ASKED = {
+    "adobe-edge": ("datastream_id",),
+    "adobe-dccs": ("endpoint", "dataset_id", "schema_id", "org_id"),
+    "bloomreach": ("project_token",),
+}
 _QUESTIONS = {
     "datastream_id": "Datastream id (Data Collection, Datastreams)",
     "endpoint": "Inlet URL (https://dcs.adobedc.net/collection/…)",
     "dataset_id": "Dataset id",
     "schema_id": "Schema id (https://ns.adobe.com/…)",
     "org_id": "IMS organisation (…@AdobeOrg)",
+    "project_token": "Project token (Project settings, Access management, API)",
     "client_id": "Client id of the project (Adobe Developer Console)",
 }
 

@@ -20,6 +20,7 @@ EMULATED = {
         "dataset_id": "emulated-dataset",
         "schema_id": "https://ns.adobe.com/emulated/schemas/demo",
     },
+    "bloomreach": {"project_token": "emulated-project"},
 }
 """Type of destination -> ids that an emulator which was told none takes."""
 
@@ -57,7 +58,9 @@ def _options(answers: Answers, url: str) -> Iterator[str]:
         yield f" --host {parts.hostname}"
     if answers.org_id:
         yield f" --org-id {quote(answers.org_id)}"
-    if answers.client_secret_env and answers.client_id:
+    if answers.type == "bloomreach":
+        yield f' --public-token "${answers.token_env}"'
+    elif answers.client_secret_env and answers.client_id:
         yield f' --client-id {quote(answers.client_id)} --client-secret "${answers.client_secret_env}"'
     elif answers.token_env and (answers.type != "adobe-edge" or (answers.client_id and answers.org_id)):
         yield f' --token "${answers.token_env}"'  # without an account Edge's gateway takes no token: none is asked for

@@ -13,6 +13,8 @@ SAMPLES = {
     "adobe-edge": '{"xdm": {"identityMap": {"FPID": '
     '[{"id": "6f1f2a52-8c1e-4d0b-9a7e-2b5c3d4e5f60", "primary": true}]}}}',
     "adobe-dccs": '{"xdm": {"eventType": "test"}}',
+    "bloomreach": '{"name": "customers/events", "data": {"customer_ids": {"registered": "test@example.com"}, '
+    '"event_type": "test"}}',
 }
 """The smallest event that each type takes."""
 
@@ -28,6 +30,7 @@ class Answers:
     datastream_id: str | None = None
     dataset_id: str | None = None
     schema_id: str | None = None
+    project_token: str | None = None
     org_id: str | None = None
     client_id: str | None = None
     token_env: str | None = None
@@ -39,11 +42,16 @@ class Answers:
         """Whether requests carry credentials."""
         return bool(self.token_env or self.client_secret_env)
 
+    @property
+    def has_account(self) -> bool:
+        """Whether they are those of an [auth.*] table."""
+        return self.signs and self.type != "bloomreach"
+
 
 def configuration(answers: Answers) -> str:
     """The text of an edgequeue.toml; keys without an answer stand in it as comments."""
     parts = [_HEAD, "\n".join(_queue(answers)), "\n".join(_destination(answers))]
-    if answers.signs:
+    if answers.has_account:
         parts.append("\n".join(_auth(answers)))
     return "\n\n".join(parts) + "\n"
 
@@ -51,7 +59,7 @@ def configuration(answers: Answers) -> str:
 def further_destination(answers: Answers, *, account: bool) -> str:
     """The tables of a destination for a configuration that there is; without `account` its account is there too."""
     parts = ["\n".join(_destination(answers))]
-    if answers.signs and account:
+    if answers.has_account and account:
         parts.append("\n".join(_auth(answers)))
     return "\n\n".join(parts)
 
@@ -75,6 +83,9 @@ def _destination(answers: Answers) -> Iterable[str]:
     if answers.type == "adobe-edge":
         yield _line("endpoint", answers.endpoint, "https://edge.adobedc.net", "with auth: https://server.adobedc.net")
         yield _line("datastream_id", answers.datastream_id, "…", "Data Collection, Datastreams")
+    elif answers.type == "bloomreach":
+        yield from _bloomreach(answers)
+        return
     else:
         yield _line("endpoint", answers.endpoint, "https://dcs.adobedc.net/collection/…", "the inlet URL")
         yield _line("org_id", answers.org_id, "…@AdobeOrg", "the IMS organisation")
@@ -84,6 +95,14 @@ def _destination(answers: Answers) -> Iterable[str]:
     if answers.signs:
         yield f"auth = {quoted(ACCOUNT)}"
     yield '# reference_path = "xdm.commerce.order.purchaseID"   # your own key in the event; see edgequeue find'
+
+
+def _bloomreach(answers: Answers) -> Iterable[str]:
+    yield _line("endpoint", answers.endpoint, "https://api.exponea.com", "or your instance's own address")
+    yield _line("project_token", answers.project_token, "…", "Project settings, Access management, API")
+    yield f"public_token_env = {quoted(answers.token_env or '')}    # the variable that holds it"
+    yield '# private_key_id = "…"   # in place of it, with private_secret_env'
+    yield '# reference_path = "data.properties.purchase_id"   # your own key in the event; see edgequeue find'
 
 
 def _auth(answers: Answers) -> Iterable[str]:

@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "edgequeue.destinations"
 _BUILT_IN = {
     "adobe-dccs": ("edgequeue.destinations.adobe_dccs", "AdobeDccs"),
     "adobe-edge": ("edgequeue.destinations.adobe_edge", "AdobeEdge"),
+    "bloomreach": ("edgequeue.destinations.bloomreach", "Bloomreach"),
 }
 
 

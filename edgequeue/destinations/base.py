@@ -123,6 +123,11 @@ class Destination(ABC):
         return self.auth or Anonymous()
 
     @property
+    def signs(self) -> bool:
+        """Whether the requests carry credentials."""
+        return self.auth is not None
+
+    @property
     def place(self) -> str:
         """Where the requests go: what was learned of one place counts for nothing at another."""
         return f"{self.type} {self.endpoint}{self.path or ''}"
@@ -182,7 +187,7 @@ class Destination(ABC):
         if parts.username or parts.password:
             self._fault("endpoint", "holds a user name or a password; credentials belong into an [auth.*] table")
         if parts.scheme == "http" and not is_loopback(host):
-            if self.auth is not None:
+            if self.signs:
                 self._fault("endpoint", "is http://, and credentials are never sent unencrypted; use https://")
             if not self.insecure:
                 self._fault("endpoint", "is http://; use https://, or set insecure = true if you accept the risk")

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from edgequeue.clock import Boot, moment, wall_time
-from edgequeue.model import Disposition, Priority, Status, format_event_id, parse_event_id
+from edgequeue.model import ID_KEYS, Disposition, Priority, Status, format_event_id, parse_event_id
 from edgequeue.retry import Hold
 from edgequeue.store.base import EventFilter
 from edgequeue.store.encoding import decode_hold
@@ -76,7 +76,7 @@ class Archive:
         return RecordDetail(**fields, payload=payload, history=history)
 
     def resolve(self, text: str) -> list[str]:
-        """Ids of the events that `text` may mean; an `_id` of the application's is searched for in the payloads."""
+        """Ids of the events that `text` may mean; an id of the application's own is searched for in the payloads."""
         query = select(events.c.sequence, events.c.nonce).order_by(events.c.sequence).limit(RESOLVED_MAX)
         wanted = parse_event_id(text)
         with self._database.look() as connection:
@@ -87,9 +87,10 @@ class Archive:
                 ids = [one for one in ids if one.startswith(text)]
                 if ids:
                     return ids[:RESOLVED_MAX]
-            whole = b'"_id":' + orjson.dumps(text)
-            for needle in (whole, whole[:-1]):  # the whole `_id` first; else what begins so
-                found = connection.execute(query.where(func.instr(events.c.payload, needle) > 0)).all()
+            whole = [f'"{key}":'.encode() + orjson.dumps(text) for key in ID_KEYS]
+            for needles in (whole, [one[:-1] for one in whole]):  # the whole id first; else what begins so
+                there = or_(*(func.instr(events.c.payload, needle) > 0 for needle in needles))
+                found = connection.execute(query.where(there)).all()
                 if found:
                     break
         return [format_event_id(self._queue_id, seq, nonce & 0xFFFFFFFFFFFFFFFF) for seq, nonce in found]

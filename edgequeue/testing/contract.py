@@ -42,8 +42,9 @@ JSON_VALUES = st.recursive(
     max_leaves=12,
 )
 PROBLEM_KEYS = ["type", "status", "title", "detail", "message", "report", "errors", "error_code"]
+BLOOMREACH_KEYS = ["results", "error"]
 ANSWER_KEYS = ["requestId", "handle", "responses", "xactionId", "batchId", "inletId", "statusCode", "success"]
-KNOWN_KEYS = st.sampled_from([*PROBLEM_KEYS, *ANSWER_KEYS])
+KNOWN_KEYS = st.sampled_from([*PROBLEM_KEYS, *ANSWER_KEYS, *BLOOMREACH_KEYS])
 DOCUMENTS = st.dictionaries(KNOWN_KEYS, JSON_VALUES | st.dictionaries(KNOWN_KEYS, JSON_VALUES), max_size=6)
 ENTRIES = st.fixed_dictionaries(
     {},
@@ -57,10 +58,23 @@ ENTRIES = st.fixed_dictionaries(
 MULTI_STATUS = st.fixed_dictionaries(
     {"responses": st.lists(ENTRIES | JSON_VALUES, max_size=5)}, optional={"batchId": st.just("b") | JSON_VALUES}
 )
+RESULTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "command_id": st.sampled_from([f"k1osk2ab-{n:012d}-{n:016x}" for n in range(4)]) | JSON_VALUES,
+        "success": st.booleans() | JSON_VALUES,
+        "errors": st.lists(st.text(max_size=20) | JSON_VALUES, max_size=3) | JSON_VALUES,
+    },
+)
+BATCH_RESULTS = st.fixed_dictionaries(
+    {"results": st.lists(RESULTS | JSON_VALUES, max_size=4)}, optional={"success": st.booleans() | JSON_VALUES}
+)
 BODIES = (
     st.binary(max_size=60)
     | st.sampled_from([b"", b"<html>", b"\xef\xbb\xbf <!doctype html>", b"{", b"null", b"[]", b'{"requestId":"x"}'])
-    | (DOCUMENTS | MULTI_STATUS | JSON_VALUES).map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass"))
+    | (DOCUMENTS | MULTI_STATUS | BATCH_RESULTS | JSON_VALUES).map(
+        lambda value: json.dumps(value).encode("utf-8", "surrogatepass")
+    )
 )
 STATUSES = st.sampled_from([200, 202, 204, 207, 400, 401, 403, 404, 408, 413, 422, 429, 500, 503]) | st.integers(0, 999)
 HEADER_VALUES = st.text(max_size=30) | st.sampled_from(["5", "-1", "9" * 40, "Sat, 21 Nov 2026 04:41:18 GMT", "Mon, 1"])
@@ -76,6 +90,8 @@ class DestinationContract:
     """The rules for one destination; see the module's docstring."""
 
     destination: ClassVar[Destination]
+    id_key: ClassVar[str] = "_id"
+    """Under which key of the payload the event id is filled in."""
     successes: ClassVar[frozenset[int]] = frozenset(range(200, 300))
     """The only statuses that may ever deliver; name those that your service documents."""
 
@@ -103,13 +119,13 @@ class DestinationContract:
         assert _contains(stored, self.good_event())
 
     def test_a_minted_id_stands_exactly_at_its_offset(self) -> None:
-        """The store writes the event id over the placeholder; the result is JSON with that id as `_id`."""
+        """The store writes the event id over the placeholder; the result is JSON with that id under its key."""
         draft = self.destination.check(self.good_event(), WALL_MS)
         if draft.id_offset < 0:
-            pytest.skip("this destination mints no _id")
+            pytest.skip("this destination mints no id")
         end = draft.id_offset + len(ID_PLACEHOLDER)
         assert draft.payload[draft.id_offset : end] == ID_PLACEHOLDER.encode()
-        assert draft.payload[draft.id_offset - 7 : draft.id_offset] == b'"_id":"'
+        assert draft.payload[: draft.id_offset].endswith(f'"{self.id_key}":"'.encode())
         assert draft.payload[end : end + 1] == b'"'
         spliced = self.spliced(draft, 7)
         assert len(spliced) == len(draft.payload)

@@ -11,9 +11,14 @@ from edgequeue.model import HttpRequest, HttpResponse
 
 
 def event_for(type_name: str, *, number: int = 1, **fields: Any) -> dict[str, Any]:
-    """A small valid event for a type of destination: a purchase. `fields` are added to its XDM, or replace what is
-    there; `number` makes one purchase another.
+    """A small valid event for a type of destination: a purchase. `fields` are added to its XDM, for bloomreach to its
+    properties, or replace what is there; `number` makes one purchase another.
     """
+    if type_name == "bloomreach":
+        properties = {"purchase_id": f"P-{number}", "total_price": 12.5, **fields}
+        ids = {"registered": f"customer-{number}@example.com"}
+        data = {"customer_ids": ids, "event_type": "purchase", "properties": properties}
+        return {"name": "customers/events", "data": data}
     xdm = {
         "eventType": "commerce.purchases",
         "identityMap": {"loyalty": [{"id": f"L-{number}", "primary": True}]},
@@ -21,7 +26,9 @@ def event_for(type_name: str, *, number: int = 1, **fields: Any) -> dict[str, An
     }
     if type_name in ("adobe-edge", "adobe-dccs"):
         return {"xdm": {**xdm, **fields}}
-    raise ConfigError(f"no event is known for destination type {type_name!r}; there are: adobe-dccs, adobe-edge")
+    raise ConfigError(
+        f"no event is known for destination type {type_name!r}; there are: adobe-dccs, adobe-edge, bloomreach"
+    )
 
 
 def response(status: int = 200, document: Any = None, **headers: str) -> HttpResponse:
@@ -31,8 +38,13 @@ def response(status: int = 200, document: Any = None, **headers: str) -> HttpRes
 
 
 def accept(request: HttpRequest) -> HttpResponse:
-    """The answer of a service that takes every event of the request: Adobe Edge Network's, or streaming ingestion's."""
+    """The answer of a service that takes every event of the request: Adobe Edge Network's, streaming ingestion's, or
+    Bloomreach's.
+    """
     document = json.loads(request.body)
+    if "commands" in document:
+        results = [{"success": True, "command_id": command.get("command_id")} for command in document["commands"]]
+        return response(200, {"results": results, "success": True}, x_request_id="test")
     address = urlsplit(request.url)
     inlet = address.path.rpartition("/")[2]
     if "messages" in document:

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from edgequeue.clock import queue_time, wall_time
-from edgequeue.model import Status, parse_event_id
+from edgequeue.model import ID_KEYS, Status, parse_event_id
 from edgequeue.store.base import DestinationRow, EventFilter
 from edgequeue.testing.memory_delivery import Delivering, alone
 from edgequeue.testing.memory_rows import Place, Sent, Stored, detail_of, record_of, request_view
@@ -85,9 +85,10 @@ class MemoryStore(Delivering):
     def resolve(self, text: str) -> list[str]:
         ids = [event.event_id for event in self._events.values() if event.event_id.startswith(text)]
         if not ids or parse_event_id(text) is None:
-            whole = b'"_id":' + orjson.dumps(text)
-            for needle in (whole, whole[:-1]):
-                ids = [event.event_id for event in self._events.values() if needle in event.payload]
+            whole = [f'"{key}":'.encode() + orjson.dumps(text) for key in ID_KEYS]
+            for needles in (whole, [one[:-1] for one in whole]):
+                found = (one for one in self._events.values() if any(needle in one.payload for needle in needles))
+                ids = [event.event_id for event in found]
                 if ids:
                     break
         return ids[:RESOLVED_MAX]

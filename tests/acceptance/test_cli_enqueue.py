@@ -132,6 +132,19 @@ def test_a_request_document_of_the_other_type(cli: Cli) -> None:
     assert stored(cli) == 0
 
 
+def test_a_batch_of_commands_is_taken_apart(cli: Cli) -> None:
+    """`{"commands": […]}` is a request document of bloomreach, and no other's."""
+    crm = '[destinations.crm]\ntype = "bloomreach"\nproject_token = "p"\npublic_token_env = "NO_SUCH_TOKEN"'
+    cli.configure(edge("web"), crm)
+    document = json.dumps({"commands": [{"name": "system/time"}, {"name": "system/time"}]})
+    result = cli("enqueue", "--to", "web", stdin=document)
+    assert result.exit_code == 2
+    assert "is a request document for bloomreach" in result.stderr
+    result = cli("enqueue", "--to", "crm", stdin=document)
+    assert result.exit_code == 0, result.stderr
+    assert stored(cli) == 2
+
+
 def test_skip_invalid(cli: Cli) -> None:
     """The valid ones are stored, the others reported with their places; exit code 4."""
     text = "\n".join([VALID, "nope", '{"xdm": {}}', json.dumps(event(2)), json.dumps({"events": [event(3), 7]})])

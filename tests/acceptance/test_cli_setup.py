@@ -170,10 +170,26 @@ def test_init_with_options(cli: Cli) -> None:
     assert cli("enqueue", stdin=SAMPLES["adobe-dccs"]).exit_code == 0
 
 
+def test_init_for_bloomreach(cli: Cli) -> None:
+    """A project and the variable of its public token, which is said; the sample is taken."""
+    result = cli("init", "--type", "bloomreach", "--project-token", "p-1")
+    assert result.exit_code == 0, result.stderr
+    assert "export BLOOMREACH_TOKEN=…" in result.stdout
+    found: Any = parse_settings(cli.config.read_text(), cli.config).destinations["crm"]
+    assert (found.endpoint, found.project_token, found.public_token.env) == (
+        "https://api.exponea.com",
+        "p-1",
+        "BLOOMREACH_TOKEN",
+    )
+    assert cli("enqueue", stdin=SAMPLES["bloomreach"]).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ([], "Give --type"),
+        (["--type", "bloomreach"], "project_token is missing"),
+        (["--type", "bloomreach", "--client-secret-env", "S"], "--client-secret-env is Adobe's; give --token-env."),
         (["--type", "adobe-edge"], "datastream_id is missing"),
         (["--type", "adobe-dccs", "--endpoint", "https://x.example"], "is no inlet URL"),
         (["--emulator", "127.0.0.1:8080"], "--emulator takes an address such as http://127.0.0.1:8080"),
@@ -207,7 +223,7 @@ def test_init_asks(cli: Cli) -> None:
     os.close(theirs)
     os.close(mine)
     assert process.returncode == 0, wrong
-    assert "Type of the destination (adobe-edge, adobe-dccs) [adobe-edge]: " in said
+    assert "Type of the destination (adobe-edge, adobe-dccs, bloomreach) [adobe-edge]: " in said
     settings = parse_settings(cli.config.read_text(), cli.config)
     found: Any = settings.destinations["web"]
     assert (found.type, found.datastream_id) == ("adobe-edge", "my-datastream")
@@ -218,7 +234,8 @@ def test_the_written_text_is_read_back(kind: str) -> None:
     """Whatever characters the answers hold."""
     odd = 'ä"\\\x7f\t#'
     inlet = "https://dcs.adobedc.net/collection/a"
-    answers = Answers(kind, "a.b", database=odd, endpoint=inlet, datastream_id=odd, dataset_id=odd, schema_id=odd)
+    ids = {"datastream_id": odd, "dataset_id": odd, "schema_id": odd, "project_token": odd, "token_env": "TOKEN"}
+    answers = Answers(kind, "a.b", database=odd, endpoint=inlet, **ids)
     settings = parse_settings(configuration(answers), Path("/x/edgequeue.toml"))
     assert settings.queue.database.name == odd
     assert list(settings.destinations) == ["a.b"]

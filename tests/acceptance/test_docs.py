@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from edgequeue import AdobeDccs, AdobeEdge, Destination
+from edgequeue import AdobeDccs, AdobeEdge, Bloomreach, Destination
 from edgequeue.cli import cli as group
 from edgequeue.config import QueueSettings, parse_settings
 from edgequeue.emulator.faults import FORMS, KINDS, MATCHING
@@ -47,7 +47,7 @@ def test_every_setting_is_documented() -> None:
     common = {one.name for one in fields(Destination)} - {"name"}
     assert parts("`[queue]`") == {one.name for one in fields(QueueSettings)}
     assert parts("`[destinations.NAME]`, all types") == common | {"type"}
-    for kind in (AdobeEdge, AdobeDccs):
+    for kind in (AdobeEdge, AdobeDccs, Bloomreach):
         own = {one.name for one in fields(kind)} - common - {"name"}
         assert parts(f'`type = "{kind.type}"`') - {"endpoint"} == own
 

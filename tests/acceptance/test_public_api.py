@@ -21,7 +21,7 @@ def modules_after(script: str) -> set[str]:
 def test_the_public_names_are_these() -> None:
     """Adding or removing a name is a decision: it changes this list and the changelog."""
     assert set(edgequeue.__all__) == {
-        "AdobeDccs", "AdobeEdge", "Bearer", "ConfigError", "Destination", "EdgeQueueError", "EventQueue",
+        "AdobeDccs", "AdobeEdge", "Bearer", "Bloomreach", "ConfigError", "Destination", "EdgeQueueError", "EventQueue",
         "Ims", "InvalidEvent", "Paused", "Priority", "QueueBusy", "QueueClosed", "QueueFull", "QueueStatus", "Record",
         "RecordDetail", "RequestView",
         "SchemaError", "SchemaTooNew", "Secret", "Status", "StoreDamaged", "StoreError", "StoreFull", "SyncReport",

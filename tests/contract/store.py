@@ -723,6 +723,13 @@ class StoreContract:
         assert store.resolve("sale-") == [event_id]
         assert store.resolve("4711") == []
 
+    def test_a_commands_own_id_is_found(self, store: Store) -> None:
+        """Where the application's id stands under the other key that there is for it, too."""
+        payload = b'{"name":"customers","data":{},"command_id":"c-4711"}'
+        event_id = store.put(WEB, Draft(payload, -1, None, None, False, ()), Priority.NORMAL, TIMEOUT_SECONDS)
+        assert store.resolve("c-4711") == [event_id]
+        assert store.resolve("c-") == [event_id]
+
     def test_a_whole_id_comes_before_those_that_only_begin_so(self, store: Store) -> None:
         """`P1` means P1, however many of P10, P11 and so on there are."""
         for number in range(10, 25):

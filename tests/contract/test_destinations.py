@@ -13,6 +13,7 @@ import pytest
 from edgequeue.destinations import destination_class, destination_types
 from edgequeue.destinations.adobe_dccs import AdobeDccs
 from edgequeue.destinations.adobe_edge import AdobeEdge
+from edgequeue.destinations.bloomreach import Bloomreach
 from edgequeue.errors import ConfigError, InvalidEvent
 from edgequeue.testing.contract import WALL_MS, DestinationContract
 
@@ -129,6 +130,52 @@ class TestAdobeDccsRecord(TestAdobeDccs):
         schema_id="https://ns.adobe.com/acme/schemas/77aa",
         schema_class="record",
     )
+
+
+class Commands(DestinationContract):
+    """What holds for both ways of access to Bloomreach."""
+
+    successes = frozenset((200,))
+    id_key = "command_id"
+
+    def test_unknown_keys_are_refused(self) -> None:
+        """What would not travel is not taken without a word."""
+        with pytest.raises(InvalidEvent):
+            self.destination.check({**self.good_event(), "nonsense": 1}, WALL_MS)
+
+
+class TestBloomreach(Commands):
+    """Bloomreach with events, by its public token."""
+
+    destination = Bloomreach("crm", project_token="p-1", public_token="t0ken-of-the-project")
+
+    def good_event(self) -> dict[str, Any]:
+        return {
+            "name": "customers/events",
+            "data": {
+                "customer_ids": {"registered": "jane@example.com"},
+                "event_type": "purchase",
+                "properties": {"total_price": 12.5, "voucher": None, "café": "crème"},
+            },
+        }
+
+
+class TestBloomreachCustomers(Commands):
+    """Bloomreach with updates of customers, by a private key, at an address of its own."""
+
+    destination = Bloomreach(
+        "crm",
+        endpoint="https://eu.example",
+        path="/u/v1/batch?stream_id=7",
+        private_key_id="k",
+        private_secret="s3cret",
+    )
+
+    def good_event(self) -> dict[str, Any]:
+        return {
+            "name": "customers",
+            "data": {"customer_ids": {"registered": "jane@example.com"}, "properties": {"first_name": "Jane"}},
+        }
 
 
 # --- the registry ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import edgequeue.testing
-from edgequeue import AdobeDccs, AdobeEdge, ConfigError, Destination, EventQueue
+from edgequeue import AdobeDccs, AdobeEdge, Bloomreach, ConfigError, Destination, EventQueue
 from edgequeue.testing import ManualClock, MemoryStore, ScriptedTransport, accept, event_for, response
 from edgequeue.worker import Worker
 from tests.integration.scripts import ROOT
@@ -24,6 +24,7 @@ DCCS = AdobeDccs(
     dataset_id="6021a1b2c3",
     schema_id="https://ns.adobe.com/acme/schemas/77aa",
 )
+CRM = Bloomreach("crm", project_token="p-1", public_token="t0ken")
 
 
 def test_the_documented_example_runs(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_the_documented_example_runs(tmp_path: Path) -> None:
     names["test_a_sale_made_offline_arrives_later"](tmp_path)
 
 
-@pytest.mark.parametrize("destination", [EDGE, DCCS], ids=lambda one: one.type)
+@pytest.mark.parametrize("destination", [EDGE, DCCS, CRM], ids=lambda one: one.type)
 def test_an_event_of_each_type_goes_the_whole_way(tmp_path: Path, destination: Destination) -> None:
     """What `event_for` makes is taken without a warning, and `accept` answers as the service does."""
     network = ScriptedTransport(then=accept)
