@@ -24,8 +24,7 @@ Runs until Ctrl-C or SIGTERM, then says what arrived. With exit code 2 it could 
 \b
 Faults with their keys (the first form is the default):
   offline         seconds: nobody listens for so long
-  status          status (503), form (own, plain, empty, json, html), code (Edge's number, 0104; \
-Bloomreach's refusal, invalid_project; Flow Service's code, 1103-503)
+  status          status (503), form (own, plain, empty, json, html), code (0104, invalid_project, 1103-503)
   delay           seconds (1): accepted, answered late
   retry_after     seconds (1), status (503, 429), form (seconds, date)
   cut_before      the connection ends, nothing accepted
