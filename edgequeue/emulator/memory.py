@@ -140,7 +140,7 @@ class Memory:
         times = sorted(seen.ticks for seen in self.requests if service in (None, seen.service))
         most = start = 0
         for end, ticks in enumerate(times):
-            while ticks - times[start] >= seconds:
+            while start < end and ticks - times[start] >= seconds:
                 start += 1
             most = max(most, end - start + 1)
         return most

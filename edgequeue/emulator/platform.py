@@ -17,6 +17,7 @@ from edgequeue.emulator.flow_objects import FlowObjects
 from edgequeue.emulator.options import Options
 from edgequeue.emulator.platform_problems import other_problem, problem
 
+BASE = "/data/foundation/"
 _PATHS = (
     ("flow_service", r"flowservice/(connections|sourceConnections|targetConnections|flows)(?:/([^/]+))?"),
     ("data_prep", r"conversion/(mappingSets)(?:/([^/]+))?"),
@@ -52,8 +53,10 @@ def target_of(options: Options, request: Request) -> Target | None:
     when the options say so. An id with slashes must come percent-encoded.
     """
     path = request.encoded_path or request.path
+    if not path.startswith(BASE):
+        return None
     for service, pattern in _PATHS:
-        found = re.fullmatch(f"/data/foundation/{pattern}", path)
+        found = re.fullmatch(pattern, path.removeprefix(BASE))
         if found is None or (service == "data_prep_short" and not options.short_mapping_path):
             continue
         object_id = None if found[2] is None else unquote(found[2])

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from edgequeue.emulator import Emulator
+from edgequeue.emulator.memory import Memory, RequestSeen
 
 SECRETS = {"public_token": "open-sesame", "private_key": "id:secret"}
 
@@ -223,12 +224,18 @@ def test_a_private_key_is_an_id_and_a_secret():
 
 
 def test_the_rate_can_be_asked_for(emulator, track, command):
-    """`busiest` is the most requests in any span, by a clock that nobody sets, of one service or of all."""
+    """`busiest` counts the requests within any span, of one service or of all."""
     assert emulator.busiest(3600) == 0
     for _ in range(3):
         track(emulator, command())
-    emulator.arrived_at("bloomreach")
     assert emulator.busiest(3600) == emulator.busiest(3600, "bloomreach") == 3
     assert emulator.busiest(3600, "edge") == 0
-    ticks = [seen.ticks for seen in emulator.requests]
-    assert emulator.busiest(min(ticks[1] - ticks[0], ticks[2] - ticks[1]) / 2) == 1
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.5, 1), (1.0, 1), (1.5, 2), (2.0, 2), (3.5, 4), (11.0, 5)])
+def test_a_span_ends_before_its_length_is_over(seconds, most):
+    """Requests a second apart are not within one second; whatever order they were remembered in."""
+    memory = Memory()
+    for ticks in (11.0, 10.0, 13.0, 12.0, 20.0):
+        memory.record(RequestSeen("/p", "bloomreach", 200, None, None, 1, at=0.0, ticks=ticks), ())
+    assert memory.busiest(seconds) == most
