@@ -10,16 +10,15 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-from edgequeue.emulator.codes import CODES
 from edgequeue.emulator.kinds import (
     FORMS,
     KINDS,
     MATCHING,
-    OWNERS,
     SERVICES,
     VALUES,
     check,
     defaults_of,
+    owner_of,
     unknown_kind,
 )
 
@@ -108,10 +107,8 @@ class Fault:
 
     def matches(self, service: str | None, ids: Collection[str]) -> bool:
         """Whether it is meant for a request to this service (None: an unknown path) that carries these `_id`s."""
-        if self.service not in (None, service):
-            return False
-        owner = OWNERS.get(self.kind) or CODES.get(self.code or "", (None,))[0]
-        if owner not in (None, service):
+        only = self.service or owner_of(self.kind, self.code)
+        if only not in (None, service):
             return False
         return self.event_id is None or self.event_id in ids
 

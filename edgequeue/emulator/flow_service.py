@@ -63,6 +63,7 @@ def _object(collection: str, document: Made, request: Request, stamp: Stamp, aro
     etag = f'"{stamp.nonce & 0xFFFFFFFF:08x}-0000-0200-0000-{stamp.nonce >> 32 & 0xFFFFFFFF:08x}"'
     client = request.headers.get("x-api-key", "")
     made = {
+        **document,
         "id": stamp.uuid,
         "createdAt": now_ms,
         "updatedAt": now_ms,
@@ -72,7 +73,6 @@ def _object(collection: str, document: Made, request: Request, stamp: Stamp, aro
         "updatedClient": client,
         "sandboxName": around.sandbox,
         "imsOrgId": request.headers.get("x-gw-ims-org-id", ""),
-        **document,
         "state": "enabled",
         "version": etag,
         "etag": etag,

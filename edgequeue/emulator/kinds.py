@@ -94,8 +94,17 @@ def check(kind: str, values: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}={values[name]!r}: {wrong}")
     if kind == "captive_portal" and values["status"] is not None and values["form"] != "login":
         raise ValueError(f"status={values['status']}: captive_portal takes it with form=login")
+    owner = owner_of(kind, values["code"])
+    if values["service"] not in (None, owner or values["service"]):
+        what = f"code {values['code']}" if values["code"] else kind
+        raise ValueError(f"service={values['service']!r}: {what} is for {owner} only")
     if kind == "stray" and values["seconds"] is not None and values["form"] != "later":
         raise ValueError(f"seconds={values['seconds']}: stray takes it with form=later")
+
+
+def owner_of(kind: str, code: str | None) -> str | None:
+    """The one service that a fault can strike: that of its kind, or of its code; None: any."""
+    return OWNERS.get(kind) or CODES.get(code or "", (None,))[0]
 
 
 def unknown_kind(kind: object) -> str:

@@ -47,6 +47,8 @@ def test_compact_text_says_what_the_values_say(text, fault):
         ("delay:times=0", "times=0: must be 1 or more"),
         ("delay:skip=-1", "skip=-1: must be 0 or more"),
         ("delay:service=mail", "service='mail': must be one of: edge, dccs, ims, bloomreach, platform"),
+        ("results:service=dccs", "service='dccs': results is for bloomreach only"),
+        ("status:code=0104:service=platform", "service='platform': code 0104 is for edge only"),
         ("status:status=99", "status=99: must be from 200"),
         ("status:code=9999", "code='9999': known are: 0000, 0001"),
         ("retry_after:status=500", "retry_after takes 429 or 503"),

@@ -40,6 +40,7 @@ def test_an_unknown_object_is_not_found(platform):
 def test_names_are_not_unique(emulator, platform):
     """A second POST of the same makes a second object; nothing in the documents forbids it."""
     assert platform.connection("till").json()["id"] != platform.connection("till").json()["id"]
+    assert platform.target(id="mine").json()["id"] != "mine"
     assert emulator.platform.counts()["connections"] == 2
 
 
