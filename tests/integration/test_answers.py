@@ -17,8 +17,8 @@ import pytest
 
 from edgequeue import EventQueue
 from edgequeue.emulator import FORMS, KINDS, Emulator, parse_fault
-from edgequeue.emulator.kinds import OWNERS
 from edgequeue.emulator.edge_problems import PROBLEMS
+from edgequeue.emulator.kinds import OWNERS
 from edgequeue.testing import ManualClock
 from tests.integration import answers_dccs, answers_edge, answers_ims, answers_wires
 from tests.integration.answers_case import Case, Seen, Stage, destination_of, suspected, trips_of
