@@ -6,6 +6,7 @@ here, after the cap, so that a fleet which comes back together does not stay tog
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,9 @@ from edgequeue.model import Problem
 
 RETRY_AFTER_SECONDS_MAX = 3600.0
 """A longer Retry-After is clamped: no service may silence a device for days (wire-facts: cap at 1 h)."""
+
+_SECONDS = re.compile(r'\s*"?\+?([0-9]{1,12}(?:\.[0-9]{1,6})?)[0-9]*\s*(?:s|sec|seconds)?"?\s*(?:;.*)?$', re.ASCII)
+"""Seconds as they stand in the field: whole ones by the standard, and what servers write in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,23 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """
     if value is None:
         return None
-    text = value.strip()
-    numbers = [part.strip() for part in text.split(",")]  # a header that came twice is one with a comma
-    if all(part.isascii() and part.isdigit() for part in numbers):
-        return min(max(float(part[:12]) for part in numbers), RETRY_AFTER_SECONDS_MAX)
-    date = parse_http_date(text)
+    text = value.strip().strip('"').strip()
+    numbers = [_SECONDS.match(part) for part in text.split(",")]  # a header that came twice is one with a comma
+    seconds = [float(found[1]) for found in numbers if found]
+    if seconds:
+        return min(max(seconds), RETRY_AFTER_SECONDS_MAX)
+    date = parse_http_date(text) or _iso_date(text)
     if date is None:
         return None
     return min(max((date - now).total_seconds(), 0.0), RETRY_AFTER_SECONDS_MAX)
+
+
+def _iso_date(text: str) -> datetime | None:
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def parse_http_date(value: str | None) -> datetime | None:
@@ -78,6 +91,7 @@ class HoldState(StrEnum):
     OFFLINE = "offline"
     BACKING_OFF = "backing_off"
     PAUSED = "paused"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +111,7 @@ class Signal:
 
 WELL = Signal(HoldState.OK)
 
-_SEVERITY = (HoldState.OK, HoldState.OFFLINE, HoldState.BACKING_OFF, HoldState.PAUSED)
+_SEVERITY = (HoldState.OK, HoldState.WAITING, HoldState.OFFLINE, HoldState.BACKING_OFF, HoldState.PAUSED)
 
 
 def worst(signals: list[Signal]) -> Signal | None:
@@ -163,6 +177,20 @@ def next_hold(
         tried_ms=now_ms,
         tries=hold.tries + 1,
     )
+
+
+def opening(not_before_ms: int, wall_ms: int, now_ms: int) -> Hold | None:
+    """The hold until a configured moment (wall clock, milliseconds); None when it has passed.
+
+    At most `RETRY_AFTER_SECONDS_MAX`: a device whose clock stands in the past must not wait for years.
+    """
+    wait_ms = min(not_before_ms - wall_ms, round(RETRY_AFTER_SECONDS_MAX * 1000))
+    if wait_ms <= 0:
+        return None
+    text = "nothing is sent yet, because not_before says so: a new dataflow may lose what comes too early"
+    problem = Problem("not_before", text, "It goes by itself then; a sync by hand does not shorten it.")
+    until_ms = now_ms + wait_ms
+    return Hold(HoldState.WAITING, since_ms=now_ms, until_ms=until_ms, asked_until_ms=until_ms, problem=problem)
 
 
 def _sooner(until_ms: int, hold: Hold, now_ms: int, by_hand: bool) -> int:

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
-from edgequeue.courier import Couriers
+from edgequeue.courier import Answer, Couriers
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent
+from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent, StoreError
 from edgequeue.judging import Judge
 from edgequeue.model import Batch, Problem
 from edgequeue.outcome import OURS, Death, Settlement, signal_of
-from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal
+from edgequeue.reading import asked_seconds
+from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold
 from edgequeue.sender import Sender
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
 
@@ -132,11 +133,12 @@ class Sending:
         try:  # without these the lease is worth nothing: give it back, and begin anew next time
             rescued, name = self._store.rescue(lease), self.destination.name
             hold, learned = self._store.hold(name), self._store.learned(name)
+            if self._judge.take(hold, learned, self._store.now_ms(), self._store.wall_ms()):
+                self._store.set_hold(name, self.hold)
         except BaseException:
             self._store.release(lease)
             raise
         self._lease = lease
-        self._judge.take(hold, learned)
         if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
             self._judge.say()
         if rescued:
@@ -152,7 +154,9 @@ class Sending:
         A destination in trouble is asked with one request. By hand means now: what waits by our own backoff is due.
         """
         assert self._lease is not None
-        limits = self.destination.limits
+        self._judge.begin(now_ms)
+        destination = self._judge.destination
+        limits = destination.limits
         limits = replace(limits, bytes_max=self._judge.learned.room(limits.bytes_max, now_ms))
         loads_max = self.destination.requests_in_flight_max
         if self.hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
@@ -162,14 +166,15 @@ class Sending:
             count = min(count, events_max)
         due_ms = FAR_MS if by_hand else now_ms
         suspects = len(self._judge.learned.suspects)  # they must not take the others' places
-        records = self._store.claim(self._lease, due_ms, count + suspects, (loads_max + suspects) * limits.bytes_max)
+        room = (loads_max + suspects) * limits.bytes_max * destination.framing.shrinks_by
+        records = self._store.claim(self._lease, due_ms, count + suspects, room)
         damaged = [Death(one.sequence, one.priority, one.attempts, DAMAGED) for one in records if not one.intact]
         if damaged:
             self._store.bury(self._lease, damaged, now_ms)
             log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
         intact = [one for one in records if one.intact]
         chosen = self._judge.chosen(intact)
-        return fill(chosen, limits, self.destination.item, loads_max), len(damaged), len(chosen) < len(intact)
+        return fill(chosen, limits, destination.begin, loads_max), len(damaged), len(chosen) < len(intact)
 
     def _send(self, loads: Sequence[Load], credentials: Mapping[str, str], by_hand: bool) -> Turn:
         """Record, send, interpret, settle."""
@@ -182,7 +187,7 @@ class Sending:
         ]
         self._couriers.ready(len(requests))
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
-        answers, interruption = self._couriers.send_all(requests, credentials)
+        answers, interruption = self._couriers.send_all(requests, credentials, self._heed)
         now_ms = self._store.now_ms()
         settled = self._judge.judge(batches, requests, answers, credentials, now_ms, by_hand=by_hand)
         self._pace(now_ms)
@@ -191,6 +196,19 @@ class Sending:
         if interruption is not None:
             raise interruption
         return _turn(settled, self.hold)
+
+    def _heed(self, answer: Answer) -> None:
+        """A plea to wait is kept at once: the other answers may be long in coming, and power may fail before them."""
+        seconds = asked_seconds(answer)
+        if not seconds:
+            return
+        problem = Problem("asked_to_wait", "the service asked for patience", "It goes on by itself then.")
+        signal = Signal(HoldState.BACKING_OFF, problem, seconds)
+        hold = next_hold(self.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
+        try:
+            self._store.set_hold(self.destination.name, hold)
+        except StoreError as error:
+            log.error("%s: the wait could not be written down: %s", self.destination.name, error)
 
     def _write_down(self) -> None:
         """Settle what was answered; where the disk refuses now, it is done first thing in the next turn."""
@@ -218,7 +236,7 @@ class Sending:
         return None
 
     def _denied(self, denied: Denied, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
-        if denied.problem.code in OURS:  # we ended the token's request ourselves: that says nothing about anybody
+        if denied.problem.code in OURS and not denied.retry_after_seconds:  # we ended it: that says nothing
             return Turn(claimed=sum(len(load.records) for load in loads))
         signal = Signal(denied.state, denied.problem, denied.retry_after_seconds)
         turn = self._held_back(signal, loads, now_ms, by_hand)
