@@ -16,14 +16,15 @@ PORT = 8080
 """Where the emulator listens, and where `init --emulator` sends to."""
 
 
-_EMULATOR_HELP = """Adobe Edge, streaming ingestion and token service on this machine, with faults on request.
+_EMULATOR_HELP = """Every service on this machine, with faults on request: Adobe Edge, streaming ingestion (DCCS), the
+token service (IMS), Flow Service with what it needs, and Bloomreach Engagement.
 
 Runs until Ctrl-C or SIGTERM, then says what arrived. With exit code 2 it could not listen: the port is taken.
 
 \b
 Faults with their keys (the first form is the default):
   offline         seconds: nobody listens for so long
-  status          status (503), code (Edge's number, 0104), form (own, plain, empty, json, html)
+  status          status (503), form (own, plain, empty, json, html), code (0104, invalid_project, 1103-503)
   delay           seconds (1): accepted, answered late
   retry_after     seconds (1), status (503, 429), form (seconds, date)
   cut_before      the connection ends, nothing accepted
@@ -40,7 +41,9 @@ gzip, gzip_broken, not_http, no_length, chunked_broken)
   idle_close      accepted, then the kept connection ends: form (now, next)
   answer          batches: form (refused, older, newer, mixed, missing, swapped, foreign, unknown_entry), \
 status (503)
-and each of them: times (1; always), service (edge, dccs, ims), event_id
+  results         Bloomreach's batches: form (refused, unauthorized, coded, failed, missing, swapped, \
+anonymous, foreign, silent)
+and each of them: times (1; always), skip (0), event_id, service (edge, dccs, ims, bloomreach, platform)
 """
 
 
@@ -60,6 +63,7 @@ def _faults(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
         "edgequeue init --emulator",
         "edgequeue emulator --fault retry_after:seconds=5:times=3",
         "edgequeue emulator --port 9000 --token secret --fault offline:seconds=20",
+        "edgequeue emulator --fault cut_after:service=platform:skip=2",
     ),
 )
 @click.option(
@@ -82,8 +86,34 @@ def _faults(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 )
 @click.option("--org-id", metavar="ID", help="The organisation; messages of another one are refused.")
 @click.option("--datastream", "datastreams", metavar="ID", multiple=True, help="A known datastream; none: any will do.")
-@click.option("--inlet", "inlets", metavar="ID", multiple=True, help="A known inlet; none: any will do.")
-@click.option("--require", "required", metavar="FIELD", multiple=True, help="A field that each DCCS entity must have.")
+@click.option(
+    "--inlet",
+    "inlets",
+    metavar="ID",
+    multiple=True,
+    help="A known inlet, as ID[:authenticated|:open][:xdm|:raw]; none: any will do.",
+)
+@click.option(
+    "--require", "required_fields", metavar="FIELD", multiple=True, help="A field that each DCCS entity must have."
+)
+@click.option("--no-smile", "smile", flag_value=False, default=True, help="Edge and DCCS answer Smile with 415.")
+@click.option("--sandbox", metavar="NAME", help="The one sandbox that DCCS and Flow Service know.")
+@click.option(
+    "--dataset",
+    "datasets",
+    metavar="ID=SCHEMA",
+    multiple=True,
+    help="A known dataset with its schema's id; none: any will do.",
+)
+@click.option(
+    "--project-token",
+    "project_tokens",
+    metavar="TEXT",
+    multiple=True,
+    help="A known Bloomreach project; none: any will do.",
+)
+@click.option("--public-token", metavar="TEXT", help="A Bloomreach access key; one is then asked for.")
+@click.option("--private-key", metavar="ID:SECRET", help="A private one; an access key is then asked for.")
 @click.option(
     "--error-shape",
     type=click.Choice(["older", "newer"]),
@@ -120,23 +150,20 @@ def _faults(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 def emulator(ctx: click.Context, /, **given: Any) -> None:
     """Serve until told to stop."""
     from edgequeue.emulator.__main__ import ServeOptions, serve
+    from edgequeue.emulator.given import given_of
 
+    try:
+        organisation = given_of(given)
+    except ValueError as error:
+        raise click.UsageError(str(error), ctx) from error
     ctx.exit(
         serve(
             ServeOptions(
                 port=given["port"],
                 host=given["host"],
-                token=given["token"],
-                org_id=given["org_id"],
-                datastreams=given["datastreams"],
-                inlets=given["inlets"],
-                required_fields=given["required"],
-                error_shape=given["error_shape"],
+                given=organisation,
                 faults=given["faults"],
                 quiet=given["quiet"],
-                client_id=given["client_id"],
-                client_secret=given["client_secret"],
-                token_seconds=given["token_seconds"],
                 mood=given["mood"],
                 mood_rate=given["mood_rate"],
                 mood_seed=given["mood_seed"],

@@ -1,4 +1,6 @@
-"""Adobe Edge, DCCS and IMS on loopback: a second, independent reading of the services' contracts, with faults.
+"""The services on loopback: a second, independent reading of their contracts, with faults.
+
+Adobe Edge, DCCS, IMS, Flow Service with Data Prep, Schema Registry and Catalog, and Bloomreach Engagement.
 
 Imports nothing of edgequeue outside this package and nothing beyond the standard library, so that it can disagree with
 the client.
@@ -15,6 +17,7 @@ from edgequeue.emulator.compact import parse_fault
 from edgequeue.emulator.faults import FORMS, KINDS, Fault
 from edgequeue.emulator.memory import Arrived, RequestSeen
 from edgequeue.emulator.mood import Mood
+from edgequeue.emulator.options import Inlet
 from edgequeue.emulator.server import Emulator
 
-__all__ = ["FORMS", "KINDS", "Arrived", "Emulator", "Fault", "Mood", "RequestSeen", "parse_fault"]
+__all__ = ["FORMS", "KINDS", "Arrived", "Emulator", "Fault", "Inlet", "Mood", "RequestSeen", "parse_fault"]

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from edgequeue.emulator.compact import parse_fault, with_end
-from edgequeue.emulator.contract import ERROR_SHAPES, TOKEN_SECONDS, TOKEN_SECONDS_MAX
 from edgequeue.emulator.faults import KINDS, Fault
+from edgequeue.emulator.given import given_of
 from edgequeue.emulator.memory import RequestSeen
 from edgequeue.emulator.mood import Mood
+from edgequeue.emulator.options import ERROR_SHAPES, TOKEN_SECONDS, TOKEN_SECONDS_MAX, Given
 from edgequeue.emulator.server import Emulator
 
 MOOD_RATE = 0.2
@@ -24,21 +25,13 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What `serve` needs to know. Empty `datastreams` or `inlets` mean: all are known; an empty `mood`: none."""
+    """What `serve` needs to know; an empty `mood`: none. `given` are the options of the emulated organisation."""
 
     port: int = 0
     host: str = "127.0.0.1"
-    token: str | None = None
-    org_id: str | None = None
-    datastreams: tuple[str, ...] = ()
-    inlets: tuple[str, ...] = ()
-    required_fields: tuple[str, ...] = ()
-    error_shape: str = "older"
+    given: Given = field(default_factory=Given, repr=False)
     faults: tuple[Fault, ...] = ()
     quiet: bool = False
-    client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
-    token_seconds: float = TOKEN_SECONDS
     mood: tuple[Fault, ...] = ()
     mood_rate: float = MOOD_RATE
     mood_seed: int = 0
@@ -53,17 +46,9 @@ def serve(options: ServeOptions) -> int:
     emulator = Emulator(
         options.port,
         options.host,
-        token=options.token,
-        org_id=options.org_id,
-        datastreams=options.datastreams or None,
-        inlets=options.inlets or None,
-        required_fields=options.required_fields,
-        error_shape=options.error_shape,
-        client_id=options.client_id,
-        client_secret=options.client_secret,
-        token_seconds=options.token_seconds,
         mood=Mood(options.mood_seed, options.mood_rate, options.mood) if options.mood else None,
         on_request=None if options.quiet else lambda seen: _print(describe(seen)),
+        **options.given,
     )
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
@@ -93,25 +78,22 @@ def describe(seen: RequestSeen) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and serve."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    values = vars(parser.parse_args(arguments))
+    try:
+        given = given_of(values)
+    except ValueError as error:
+        parser.error(str(error))
     return serve(
         ServeOptions(
-            port=given.port,
-            host=given.host,
-            token=given.token,
-            org_id=given.org_id,
-            datastreams=tuple(given.datastream),
-            inlets=tuple(given.inlet),
-            required_fields=tuple(given.require),
-            error_shape=given.error_shape,
-            faults=tuple(given.fault),
-            quiet=given.quiet,
-            client_id=given.client_id,
-            client_secret=given.client_secret,
-            token_seconds=given.token_seconds,
-            mood=tuple(given.mood),
-            mood_rate=given.mood_rate,
-            mood_seed=given.mood_seed,
+            port=values["port"],
+            host=values["host"],
+            given=given,
+            faults=tuple(values["fault"]),
+            quiet=values["quiet"],
+            mood=tuple(values["mood"]),
+            mood_rate=values["mood_rate"],
+            mood_seed=values["mood_seed"],
         )
     )
 
@@ -119,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edgequeue.emulator",
-        description="Adobe Edge, DCCS and IMS on loopback, with faults on request.",
+        description="Edge, DCCS, IMS, Flow Service and Bloomreach on loopback, with faults on request.",
     )
     add = parser.add_argument
     add("--port", type=int, default=0, help="port to listen on; 0, the default, takes a free one")
@@ -129,23 +111,32 @@ def _parser() -> argparse.ArgumentParser:
     add("--client-secret", metavar="TEXT", help="the one client secret; IMS's tokens are then asked for")
     add("--token-seconds", type=_number(TOKEN_SECONDS_MAX), default=TOKEN_SECONDS, help="life of a token (%(default)s)")
     add("--org-id", help="the organisation; messages of another are refused")
-    add("--datastream", action="append", default=[], metavar="ID", help="a known datastream (repeatable; none: any)")
-    add("--inlet", action="append", default=[], metavar="ID", help="a known inlet (repeatable; none: any)")
-    add("--require", action="append", default=[], metavar="FIELD", help="a field each DCCS entity needs (repeatable)")
+    add("--sandbox", metavar="NAME", help="the one sandbox that DCCS and Flow Service know")
+    _add_many(parser)
+    add("--public-token", metavar="TEXT", help="a Bloomreach access key; one is then asked for")
+    add("--private-key", metavar="ID:SECRET", help="a private access key of Bloomreach; one is then asked for")
     add("--error-shape", choices=ERROR_SHAPES, default="older", help="shape of refused messages (%(default)s)")
-    add(
-        "--fault",
-        action="append",
-        default=[],
-        type=_fault,
-        metavar="FAULT",
-        help=f"name[:key=value]..., such as retry_after:seconds=2:times=3 (repeatable); names: {', '.join(KINDS)}",
-    )
-    add("--mood", action="append", default=[], type=_fault, metavar="FAULT", help="a fault by chance (repeatable)")
+    add("--no-smile", dest="smile", action="store_false", help="Edge and DCCS answer Smile with 415")
     add("--mood-rate", type=_number(1), default=MOOD_RATE, help="share of requests that a mood strikes (%(default)s)")
     add("--mood-seed", type=int, default=0, help="the same seed draws the same faults (%(default)s)")
     add("--quiet", action="store_true", help="no line per request")
     return parser
+
+
+def _add_many(parser: argparse.ArgumentParser) -> None:
+    def add(name: str, metavar: str, text: str, dest: str | None = None, kind: Callable[[str], object] = str) -> None:
+        parser.add_argument(
+            name, action="append", default=[], metavar=metavar, dest=dest, type=kind, help=f"{text} (repeatable)"
+        )
+
+    add("--datastream", "ID", "a known datastream; none: any", "datastreams")
+    add("--inlet", "ID", "a known inlet, as ID[:authenticated|:open][:xdm|:raw]; none: any", "inlets")
+    add("--require", "FIELD", "a field that each DCCS entity needs", "required_fields")
+    add("--dataset", "ID=SCHEMA", "a known dataset with its schema's id; none: any", "datasets")
+    add("--project-token", "TEXT", "a known Bloomreach project; none: any", "project_tokens")
+    names = ", ".join(KINDS)
+    add("--fault", "FAULT", f"name[:key=value]..., such as retry_after:seconds=2:times=3; names: {names}", kind=_fault)
+    add("--mood", "FAULT", "a fault by chance", kind=_fault)
 
 
 def _number(largest: float) -> Callable[[str], float]:

@@ -35,7 +35,10 @@ def reshape(fault: Fault, verdict: Verdict) -> tuple[Answer, Sequence[Accepted]]
         return verdict.answer, verdict.accepted
     document = json.loads(verdict.answer.body)
     entries = _entries(fault, verdict.messages, document)
-    accepted = [one for one, entry in zip(verdict.messages, entries, strict=True) if not is_refused(entry)]
+    taken = {id(one) for one in verdict.accepted}  # a message that is silently lost is neither refused nor accepted
+    accepted = [
+        one for one, entry in zip(verdict.messages, entries, strict=True) if id(one) in taken and not is_refused(entry)
+    ]
     document["responses"] = _ordered(fault, verdict.messages, entries)
     return replace(verdict.answer, body=json.dumps(document, separators=(",", ":")).encode()), accepted
 

@@ -33,6 +33,7 @@ _FOREIGN = {
     "batchId": FOREIGN_BATCH,
     "xactionId": FOREIGN_BATCH,
     "access_token": "somebody-elses",
+    "id": FOREIGN_UUID,
 }
 STAND_IN = json.dumps({"requestId": _FOREIGN["requestId"]}).encode()
 """For the answers that have no body: Edge's, when silent."""
@@ -93,14 +94,23 @@ def somebody_elses(answer: Answer) -> Answer:
     """The same answer with the ids of somebody else in it; a silent one becomes 202. A refusal stays one."""
     if answer.status == 204:
         answer = replace(answer, status=202)
+    if answer.body and not answer.content_type.endswith("json"):
+        return answer
     document: dict[str, Any] = json.loads(answer.body or STAND_IN)
     document |= {name: value for name, value in _FOREIGN.items() if name in document}
     if "responses" in document:
         document["responses"] = [foreign_entry(entry) for entry in document["responses"]]
+    if "results" in document:
+        document["results"] = [foreign_result(index, one) for index, one in enumerate(document["results"])]
     headers = tuple(
         (name, _FOREIGN["requestId"] if name.lower() == "x-request-id" else value) for name, value in answer.headers
     )
     return replace(answer, body=json.dumps(document).encode(), headers=headers)
+
+
+def foreign_result(index: int, result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a Bloomreach command with the command_id of somebody else."""
+    return result | {"command_id": f"somebody-elses-{index}"}
 
 
 def foreign_entry(entry: dict[str, Any]) -> dict[str, Any]:

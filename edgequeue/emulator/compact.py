@@ -9,7 +9,13 @@ from typing import Any
 from edgequeue.emulator.faults import Fault
 from edgequeue.emulator.kinds import KINDS, MATCHING, unknown_key, unknown_kind
 
-_NUMBERS: Mapping[str, type[int] | type[float]] = {"times": int, "status": int, "bytes": int, "seconds": float}
+_NUMBERS: Mapping[str, type[int] | type[float]] = {
+    "times": int,
+    "skip": int,
+    "status": int,
+    "bytes": int,
+    "seconds": float,
+}
 
 
 def parse_fault(text: str) -> Fault:

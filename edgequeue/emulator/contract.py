@@ -1,7 +1,7 @@
-"""What the parts of the emulator hand to each other: options, a parsed request, an answer, a verdict.
+"""What the parts of the emulator hand to each other: a parsed request, an answer, a verdict.
 
-The services themselves (`edge.py`, `dccs.py`) are pure functions from (options, request, stamp) to a verdict; time and
-nonces come in with the stamp. Nothing here opens a socket or remembers anything.
+The services themselves (`edge.py`, `dccs.py`, …) are pure functions from (options, request, stamp) to a verdict; time
+and nonces come in with the stamp. Nothing here opens a socket or remembers anything.
 """
 
 from __future__ import annotations
@@ -16,47 +16,14 @@ from edgequeue.emulator import smile
 
 JSON_TYPE = "application/json"
 SMILE_TYPE = "application/x-jackson-smile"
-ERROR_SHAPES = ("older", "newer")
-"""The two documented shapes of a refused message in a DCCS batch answer."""
-TOKEN_SECONDS = 86_399.0
-"""What IMS answers as expires_in: about a day."""
-TOKEN_SECONDS_MAX = 10_000_000.0
-"""From here on a client may take expires_in for milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the emulated organisation looks like. None means: not checked, anything goes.
-
-    `datastreams`, `inlets` and `scopes` are the known ones; `token` is a valid bearer token of both services;
-    `required_fields` are dotted paths that each `xdmEntity` must have. With `client_id` or `client_secret` both
-    services take the tokens that IMS has issued; each lives `token_seconds`, answered as milliseconds on request.
-    """
-
-    token: str | None = field(default=None, repr=False)
-    org_id: str | None = None
-    datastreams: frozenset[str] | None = None
-    inlets: frozenset[str] | None = None
-    required_fields: tuple[str, ...] = ()
-    error_shape: str = "older"
-    client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
-    token_seconds: float = TOKEN_SECONDS
-    token_milliseconds: bool = False
-    scopes: frozenset[str] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.token_seconds <= TOKEN_SECONDS_MAX:
-            raise ValueError(f"token_seconds is {self.token_seconds}; it must be from 0 to {TOKEN_SECONDS_MAX}")
-        if self.error_shape not in ERROR_SHAPES:
-            raise ValueError(f"error_shape is {self.error_shape!r}; it must be one of: {', '.join(ERROR_SHAPES)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, read to its end. Header names are in lower case; `query` holds the first value of each key.
 
-    `body` holds at most the bytes that any service would accept; `length` is the true size in bytes.
+    `body` holds at most the bytes that any service would accept; `length` is the true size in bytes. `pairs` are all
+    parameters of the query; `encoded_path` is the path as it was sent, percent-encoded.
     """
 
     method: str
@@ -66,6 +33,12 @@ class Request:
     body: bytes = b""
     length: int = 0
     keep_alive: bool = True
+    pairs: tuple[tuple[str, str], ...] = ()
+    encoded_path: str = ""
+
+    def values(self, name: str) -> list[str]:
+        """All values of a query parameter, in their order."""
+        return [value for key, value in self.pairs if key == name]
 
     @property
     def media_type(self) -> str:
@@ -127,7 +100,7 @@ class Verdict:
 
     `ids` are the `_id`s of all events in the request, accepted or not: a fault may be meant for one of them.
     `events` counts all events in the request; `request_id` is the id that the service answers with. `messages` are all
-    messages of a DCCS batch, in their order.
+    messages of a DCCS batch or commands of a Bloomreach batch, in their order.
     """
 
     answer: Answer

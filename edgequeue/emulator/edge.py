@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from edgequeue.emulator.contract import (
+    SMILE_TYPE,
     Accepted,
     Access,
     Answer,
     Malformed,
-    Options,
     Request,
     Stamp,
     Verdict,
@@ -25,11 +25,12 @@ from edgequeue.emulator.contract import (
     text_at,
 )
 from edgequeue.emulator.edge_problems import problem
+from edgequeue.emulator.options import Options
 
 PATH = "/ee/v2/collect"
 BODY_BYTES_MAX = 64_000
 """64 KB (Edge Network API, "Guardrails"); read as 64 * 1000, the smaller of its two readings."""
-MEDIA_TYPES = ("application/json", "application/x-jackson-smile", "text/plain", "text/javascript")
+MEDIA_TYPES = ("application/json", SMILE_TYPE, "text/plain", "text/javascript")
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -59,7 +60,7 @@ def judge(options: Options, request: Request, stamp: Stamp) -> Verdict:
     seen = Verdict(Answer(202), (), ids, len(events), request_id)
     try:
         _check_access(options, request, stamp.access)
-        _check_body(request, document)
+        _check_body(options, request, document)
         for index, event in enumerate(events):
             _check_event(index, event)
     except _Refused as refused:
@@ -108,9 +109,10 @@ def _gateway(code: str, message: str) -> Answer:
     return json_answer(403, {"error_code": code, "message": message})
 
 
-def _check_body(request: Request, document: object) -> None:
-    if request.media_type not in MEDIA_TYPES:
-        raise _Refused("0111", ", ".join(MEDIA_TYPES))
+def _check_body(options: Options, request: Request, document: object) -> None:
+    known = [name for name in MEDIA_TYPES if options.smile or name != SMILE_TYPE]
+    if request.media_type not in known:
+        raise _Refused("0111", ", ".join(known))
     if request.length > BODY_BYTES_MAX:
         raise _Refused("0112", BODY_BYTES_MAX)
     if not request.length:

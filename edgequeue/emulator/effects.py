@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 
-from edgequeue.emulator import answers, bodies, pieces
+from edgequeue.emulator import answers, bloomreach_results, bodies, pieces
 from edgequeue.emulator.contract import Accepted, Answer, Verdict
 from edgequeue.emulator.faults import Fault
 from edgequeue.emulator.wire import render
 
 Refusal = Callable[[int, str | None], Answer]
-"""(status, EXEG code or None) -> the service's own error answer."""
+"""(status, code or None) -> the service's own error answer."""
 SUCCESSES = range(200, 300)
 
 
@@ -46,6 +46,9 @@ def apply(fault: Fault | None, verdict: Verdict, refusal: Refusal, now: float) -
         return Reply(verdict.answer), verdict.accepted
     if fault.kind == "answer":
         return _reshaped(fault, verdict, refusal)
+    if fault.kind == "results":
+        answer, accepted = bloomreach_results.reshape(fault, verdict)
+        return Reply(answer), accepted
     if fault.kind == "status" and fault.status in SUCCESSES:
         return Reply(_with_success(fault, verdict.answer, refusal)), verdict.accepted
     reply = _heard(fault, verdict.answer, refusal)

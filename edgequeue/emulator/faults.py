@@ -10,7 +10,17 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-from edgequeue.emulator.kinds import FORMS, KINDS, MATCHING, SERVICES, VALUES, check, defaults_of, unknown_kind
+from edgequeue.emulator.kinds import (
+    FORMS,
+    KINDS,
+    MATCHING,
+    SERVICES,
+    VALUES,
+    check,
+    defaults_of,
+    owner_of,
+    unknown_kind,
+)
 
 __all__ = ["FORMS", "KINDS", "MATCHING", "SERVICES", "Fault", "Faults"]
 
@@ -22,9 +32,10 @@ class Fault:
     kind      offline         the listening socket is closed and connections are cut, for `seconds` or until back; at
                               once, unless `service` or `event_id` says which request brings it about
               status          `status` (503) with a body that is `form` own (the service's error body), plain (one
-                              line), empty, json (not the service's) or html (a proxy's page). Edge: `code` is the EXEG
-                              number, such as 0100. A 2xx status accepts the events, 207 tells of a failed upstream
-                              (Edge)
+                              line), empty, json (not the service's) or html (a proxy's page). `code` names the
+                              body: Edge's EXEG number such as 0100, a refusal of Bloomreach such as invalid_project,
+                              a code of the platform such as 401013 or 1103-503. A 2xx status accepts the events, 207
+                              tells of a failed upstream (Edge)
               delay           accepted, answered after `seconds` (1)
               retry_after     `status` 503 or 429 with Retry-After: `seconds` (1), by `form` seconds or (HTTP) date
               cut_before      the connection is dropped after the request was read; nothing accepted
@@ -56,12 +67,21 @@ class Fault:
                               entries are refused with it, unless 2xx; messages not refused are accepted. With
                               `event_id` it concerns that message, else all of them, or the first one (missing,
                               unknown_entry). A single message is refused with `status`, if any
+              results         Bloomreach: `form` refused, unauthorized or coded (commands refused, with one text or
+                              another, or a code), failed (the whole batch, with status 200), missing (a result fewer),
+                              swapped (backwards), anonymous (without command ids), foreign (with those of somebody
+                              else), silent (that say nothing). With `event_id` it concerns that command, else all
     times     how many matching requests it is applied to; None: until cleared
-    service   only requests to this service (edge, dccs or ims); event_id: only requests that contain this `_id`
+    skip      how many matching requests pass before (0), so that skip=2 strikes the third
+    service   only requests to this service (edge, dccs, ims, bloomreach or platform); event_id: only requests that
+              contain this `_id` (Bloomreach: this command_id)
+
+    On the platform "accepted" means that the object was made: cut_after makes it, cut_before does not.
     """
 
     kind: str
     times: int | None = 1
+    skip: int = 0
     service: str | None = None
     event_id: str | None = None
     seconds: float | None = None
@@ -75,7 +95,7 @@ class Fault:
             raise ValueError(unknown_kind(self.kind))
         if self.times is not None and not isinstance(self.times, int):
             raise ValueError(f"times={self.times!r}: give a number from 1, or None for always")
-        given = {name: getattr(self, name) for name in ("times", "service", *VALUES)}
+        given = {name: getattr(self, name) for name in (*MATCHING[:3], *VALUES)}
         for name, value in defaults_of(self.kind, self.form, self.code).items():
             if given[name] is None:
                 given[name] = value
@@ -85,18 +105,19 @@ class Fault:
     @property
     def at_once(self) -> bool:
         """True for an offline fault that waits for no request."""
-        return self.kind == "offline" and self.service is None and self.event_id is None
+        return self.kind == "offline" and self.service is None and self.event_id is None and not self.skip
 
     def matches(self, service: str | None, ids: Collection[str]) -> bool:
         """Whether it is meant for a request to this service (None: an unknown path) that carries these `_id`s."""
-        only = self.service or ("dccs" if self.kind == "answer" else None)  # nobody else answers message by message
-        if only is not None and only != service:
+        only = self.service or owner_of(self.kind, self.code)
+        if only not in (None, service):
             return False
         return self.event_id is None or self.event_id in ids
 
     def __str__(self) -> str:
         """The compact text that parse_fault reads back."""
-        given = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in ("kind", "times")]
+        unsaid = ("kind", "times") if self.skip else ("kind", "times", "skip")
+        given = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in unsaid]
         keys = "".join(f":{name}={value}" for name, value in given if value is not None)
         return f"{self.kind}{keys}:times={'always' if self.times is None else self.times}"
 
@@ -106,12 +127,12 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Fault, int | None]] = []
+        self._waiting: list[_Waiting] = []
 
     def add(self, fault: Fault) -> None:
         """Queue it behind those already waiting."""
         with self._lock:
-            self._waiting.append((fault, fault.times))
+            self._waiting.append(_Waiting(fault, fault.skip, fault.times))
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -121,18 +142,31 @@ class Faults:
     def waiting(self) -> list[Fault]:
         """Those that still wait, in the order they were added."""
         with self._lock:
-            return [fault for fault, _ in self._waiting]
+            return [one.fault for one in self._waiting]
 
     def take(self, service: str | None, ids: Collection[str]) -> Fault | None:
-        """The first fault meant for this request, used up by one; None when there is none."""
+        """The first fault meant for this request, used up by one; None when there is none.
+
+        A request that another fault strikes counts as one that is skipped, so that the third stays the third.
+        """
         if not self._waiting:  # the common case pays no lock
             return None
+        struck: _Waiting | None = None
         with self._lock:
-            for position, (fault, left) in enumerate(self._waiting):
-                if fault.matches(service, ids):
-                    if left == 1:
-                        del self._waiting[position]
-                    elif left is not None:
-                        self._waiting[position] = (fault, left - 1)
-                    return fault
-        return None
+            for one in [one for one in self._waiting if one.fault.matches(service, ids)]:
+                if one.skip:
+                    one.skip -= 1
+                elif struck is None:
+                    struck = one
+            if struck is not None and struck.left is not None:
+                struck.left -= 1
+                if not struck.left:
+                    self._waiting.remove(struck)
+        return struck.fault if struck else None
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    fault: Fault
+    skip: int
+    left: int | None

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
-from edgequeue.emulator.contract import Answer, Options, Request, Verdict, json_answer
+from edgequeue.emulator.contract import Answer, Request, Verdict, json_answer
+from edgequeue.emulator.options import Options
 
 PATH = "/ims/token/v3"
 FORM_TYPE = "application/x-www-form-urlencoded"

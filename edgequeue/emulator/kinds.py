@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from edgequeue.emulator.edge_problems import PROBLEMS
+from edgequeue.emulator.codes import CODES
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "offline": ("seconds",),
@@ -27,11 +27,15 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "stray": ("form", "seconds"),
     "idle_close": ("form",),
     "answer": ("form", "status"),
+    "results": ("form",),
 }
 """Kind -> the keys it takes beside those of MATCHING."""
-MATCHING = ("times", "service", "event_id")
+MATCHING = ("times", "skip", "service", "event_id")
 VALUES = ("seconds", "status", "code", "form", "bytes")
-SERVICES = ("edge", "dccs", "ims")
+SERVICES = ("edge", "dccs", "ims", "bloomreach", "platform")
+"""platform is Flow Service, Data Prep, Schema Registry and Catalog."""
+OWNERS: Mapping[str, str] = {"answer": "dccs", "results": "bloomreach"}
+"""Kind -> the one service that it can strike; nobody else answers message by message."""
 FORMS: Mapping[str, tuple[str, ...]] = {
     "status": ("own", "plain", "empty", "json", "html"),
     "retry_after": ("seconds", "date"),
@@ -47,6 +51,7 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     "stray": ("same", "later", "bytes"),
     "idle_close": ("now", "next"),
     "answer": ("refused", "older", "newer", "mixed", "missing", "swapped", "foreign", "unknown_entry"),
+    "results": ("refused", "unauthorized", "coded", "failed", "missing", "swapped", "anonymous", "foreign", "silent"),
 }  # fmt: skip
 """Kind -> its variants; the first is the default."""
 
@@ -65,11 +70,11 @@ BYTES_MAX = 1_000_000_000_000
 
 
 def defaults_of(kind: str, form: str | None, code: str | None) -> dict[str, Any]:
-    """The values that hold where none are given; some hang on the form, and an EXEG number brings its own status."""
+    """The values that hold where none are given; some hang on the form, and a code brings its own status."""
     form = form or FORMS.get(kind, (None,))[0]
     found: dict[str, Any] = {"form": form, **DEFAULTS.get(kind, {})}
     if kind == "status":
-        found["status"] = PROBLEMS.get(code or "", (503,))[0]
+        found["status"] = CODES.get(code or "", ("", 503))[1]
     elif kind == "captive_portal" and form == "login":
         found["status"] = 401
     elif kind == "stray":
@@ -89,8 +94,17 @@ def check(kind: str, values: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}={values[name]!r}: {wrong}")
     if kind == "captive_portal" and values["status"] is not None and values["form"] != "login":
         raise ValueError(f"status={values['status']}: captive_portal takes it with form=login")
+    owner = owner_of(kind, values["code"])
+    if values["service"] not in (None, owner or values["service"]):
+        what = f"code {values['code']}" if values["code"] else kind
+        raise ValueError(f"service={values['service']!r}: {what} is for {owner} only")
     if kind == "stray" and values["seconds"] is not None and values["form"] != "later":
         raise ValueError(f"seconds={values['seconds']}: stray takes it with form=later")
+
+
+def owner_of(kind: str, code: str | None) -> str | None:
+    """The one service that a fault can strike: that of its kind, or of its code; None: any."""
+    return OWNERS.get(kind) or CODES.get(code or "", (None,))[0]
 
 
 def unknown_kind(kind: object) -> str:
@@ -124,10 +138,11 @@ def _known(text: str, names: Collection[str]) -> Callable[[str, Any], str | None
 
 _CHECKS: Mapping[str, Callable[[str, Any], str | None]] = {
     "times": lambda _, times: None if times >= 1 else "must be 1 or more (or always, in Python None)",
+    "skip": lambda _, skip: None if skip >= 0 else "must be 0 or more",
     "service": _known("must be one of", SERVICES),
     "seconds": _seconds,
     "status": _status,
-    "code": _known("known are", PROBLEMS),
+    "code": _known("known are", CODES),
     "form": _form,
     "bytes": lambda _, size: None if 1 <= size <= BYTES_MAX else f"must be from 1 to {BYTES_MAX}",
 }

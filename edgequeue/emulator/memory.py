@@ -24,10 +24,11 @@ UNKNOWN_PATHS_MAX = 1_000
 class RequestSeen:
     """One request to anything but the emulator's own paths.
 
-    `service` is edge, dccs, ims or None; `status` is None when no answer was sent; `fault` is the kind of the fault
-    applied; `request_id` is the service's id (Edge: the caller's, `-` and 16 hex digits; DCCS: batchId or xactionId);
-    `events` counts the events carried, `accepted` those taken; `at` is UNIX time in seconds. No query, no header, no
-    body: neither a secret nor a token is ever kept.
+    `service` is edge, dccs, ims, bloomreach, platform or None; `status` is None when no answer was sent; `fault` is the
+    kind of the fault applied; `request_id` is the service's id (Edge: the caller's, `-` and 16 hex digits; DCCS:
+    batchId or xactionId; Bloomreach: x-request-id); `events` counts the events carried, `accepted` those taken, or the
+    object made on the platform; `at` is UNIX time in seconds, `ticks` a clock in seconds that nobody sets. No query, no
+    header, no body: neither a secret nor a token is ever kept.
     """
 
     path: str
@@ -39,11 +40,12 @@ class RequestSeen:
     at: float
     accepted: int = 0
     method: str = "POST"
+    ticks: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What was accepted so far, a snapshot.
+    """What was accepted so far, a snapshot. For `_id` read command_id at Bloomreach (a digest, where there is none).
 
     `events` counts arrivals; `anonymous` those without an `_id`; `distinct` the different `_id`s; `duplicates` the
     arrivals beyond the first of each `_id`, so events = distinct + duplicates + anonymous. An `_id` that arrives once
@@ -95,8 +97,8 @@ class Memory:
                 if seen.path in self._unknown or len(self._unknown) < UNKNOWN_PATHS_MAX:
                     self._unknown[seen.path] += 1
                 return
-            if seen.service == "ims":
-                self._token_requests += 1
+            if seen.service in ("ims", "platform"):  # neither brings events
+                self._token_requests += seen.service == "ims"
                 return
             counts = self._by_id.setdefault(seen.service, {})
             for event_id, payload in accepted:
@@ -132,6 +134,16 @@ class Memory:
         """The latest requests, oldest first, at most REQUESTS_KEPT_MAX."""
         with self._lock:
             return list(self._requests)
+
+    def busiest(self, seconds: float, service: str | None = None) -> int:
+        """The most requests, of those kept, that came within any span of that length; of one service, or of all."""
+        times = sorted(seen.ticks for seen in self.requests if service in (None, seen.service))
+        most = start = 0
+        for end, ticks in enumerate(times):
+            while start < end and ticks - times[start] >= seconds:
+                start += 1
+            most = max(most, end - start + 1)
+        return most
 
     @property
     def request_count(self) -> int:

@@ -1,4 +1,4 @@
-"""The emulator's own paths (`/_emulator/…`): what arrived, the requests, faults to come, the portal's page.
+"""The emulator's own paths (`/_emulator/…`): what arrived, what was made, the requests, faults to come, the portal.
 
 They never meet a fault and are not counted.
 """
@@ -13,12 +13,14 @@ from edgequeue.emulator.compact import faults_in
 from edgequeue.emulator.contract import Answer, Malformed, Request, json_answer, read_document
 from edgequeue.emulator.effects import Reply
 from edgequeue.emulator.faults import Fault, Faults
+from edgequeue.emulator.flow_objects import COLLECTIONS, FlowObjects
 from edgequeue.emulator.memory import Memory
 
 OWN_PATH = "/_emulator/"
 OWN_METHODS = {
     f"{OWN_PATH}arrived": ("GET",),
     f"{OWN_PATH}requests": ("GET",),
+    f"{OWN_PATH}platform": ("GET",),
     f"{OWN_PATH}reset": ("POST",),
     f"{OWN_PATH}faults": ("GET", "POST", "DELETE"),
     PORTAL_PATH: ("GET", "POST"),
@@ -28,8 +30,9 @@ OWN_METHODS = {
 class OwnPaths:
     """Answers requests to the emulator itself. Safe from any thread."""
 
-    def __init__(self, memory: Memory, faults: Faults) -> None:
+    def __init__(self, memory: Memory, faults: Faults, objects: FlowObjects) -> None:
         self._memory = memory
+        self._objects = objects
         self._faults = faults
 
     def reply(self, request: Request) -> Reply:
@@ -47,6 +50,9 @@ class OwnPaths:
             return Reply(json_answer(200, self._arrived(request.query.get("ids") == "1")))
         if name == "requests":
             return Reply(json_answer(200, [asdict(seen) for seen in self._memory.requests]))
+        if name == "platform":
+            made = {collection: self._objects.all(collection) for collection in COLLECTIONS}
+            return Reply(json_answer(200, {"counts": self._objects.counts(), "objects": made}))
         if name == "reset":
             self._memory.reset()
             return Reply(json_answer(200, {"reset": True}))

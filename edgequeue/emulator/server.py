@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 from edgequeue.emulator import dccs, ims
-from edgequeue.emulator.contract import TOKEN_SECONDS, Options, Request, json_answer
+from edgequeue.emulator.contract import Request, json_answer
 from edgequeue.emulator.faults import Fault, Faults
 from edgequeue.emulator.listener import Listener
-from edgequeue.emulator.memory import Arrived, Memory, RequestSeen
+from edgequeue.emulator.looking import Looking
+from edgequeue.emulator.memory import Memory, RequestSeen
 from edgequeue.emulator.mood import Mood
+from edgequeue.emulator.options import Given, options_of
 from edgequeue.emulator.routing import Services
 from edgequeue.emulator.settings import Adjustable
 from edgequeue.emulator.speaking import send
@@ -28,55 +30,33 @@ IDLE_SECONDS = 300.0
 """A connection on which nothing comes in for that long is closed (ours; longer than any client pools one)."""
 
 
-class Emulator(Adjustable):
-    """Adobe Edge, DCCS and IMS on loopback, with faults on request. A context manager; all methods are thread-safe.
+class Emulator(Adjustable, Looking):
+    """Edge, DCCS, IMS, Bloomreach, Flow Service and its neighbours on loopback, with faults on request.
 
-    `port` 0 means any free port. `token` switches authentication on. `client_id` and `client_secret` do so too: the
-    services then take the tokens that IMS has issued, each for `token_seconds` (answered as milliseconds with
-    `token_milliseconds`), and Edge that x-api-key. `org_id`, `datastreams`, `inlets` and `scopes` are what the
-    services know; None: anything goes. `required_fields` are dotted paths that each DCCS entity must have.
-    `error_shape` is `older` or `newer` (refused messages in a DCCS batch answer). `mood` draws faults for the requests
+    A context manager; all methods are thread-safe. `port` 0 means any free port. `mood` draws faults for the requests
     that no other fault is meant for. `keep_payloads` keeps every accepted payload, a number the last so many.
-    `on_request` is called with each request in its connection's thread, before it is answered.
+    `on_request` is called with each request in its connection's thread, before it is answered. All other arguments are
+    those of `options.Options`: what the emulated organisation looks like. None of them is needed: anything goes then,
+    and only the platform asks for a token, which may be any.
 
-    What may be set while it runs stands in `settings.py`.
+    What may be set while it runs stands in `settings.py`, what can be asked of it in `looking.py`.
     """
 
     def __init__(
         self,
         port: int = 0,
         host: str = "127.0.0.1",
-        token: str | None = None,
-        org_id: str | None = None,
-        datastreams: Iterable[str] | None = None,
-        inlets: Iterable[str] | None = None,
-        required_fields: Iterable[str] = (),
-        error_shape: str = "older",
+        *,
         keep_payloads: bool | int = False,
         on_request: Callable[[RequestSeen], None] | None = None,
-        client_id: str | None = None,
-        client_secret: str | None = None,
-        token_seconds: float = TOKEN_SECONDS,
-        token_milliseconds: bool = False,
-        scopes: Iterable[str] | None = None,
         mood: Mood | None = None,
+        **given: Unpack[Given],
     ) -> None:
-        options = Options(
-            token=token,
-            org_id=org_id,
-            datastreams=None if datastreams is None else frozenset(datastreams),
-            inlets=None if inlets is None else frozenset(inlets),
-            required_fields=tuple(required_fields),
-            error_shape=error_shape,
-            client_id=client_id,
-            client_secret=client_secret,
-            token_seconds=token_seconds,
-            token_milliseconds=token_milliseconds,
-            scopes=None if scopes is None else frozenset(scopes),
-        )
-        self._memory = Memory(None if keep_payloads is True else int(keep_payloads))
+        memory = Memory(None if keep_payloads is True else int(keep_payloads))
         self._faults = Faults()
-        super().__init__(Services(options, self._memory, self._faults, on_request))
+        services = Services(options_of(**given), memory, self._faults, on_request)
+        Adjustable.__init__(self, services)
+        Looking.__init__(self, memory, services.objects)
         self.mood = mood
         self._listener = Listener(host, port, self._serve)
 
@@ -135,39 +115,6 @@ class Emulator(Adjustable):
     def go_online(self) -> None:
         """Listen again, on the same port."""
         self._listener.go_online()
-
-    @property
-    def arrived(self) -> Arrived:
-        """What has been accepted so far by both services together, a snapshot."""
-        return self._memory.arrived()
-
-    def arrived_at(self, service: str) -> Arrived:
-        """What has been accepted so far by one service, `edge` or `dccs`."""
-        return self._memory.arrived(service)
-
-    @property
-    def requests(self) -> list[RequestSeen]:
-        """The requests so far, oldest first; the latest `memory.REQUESTS_KEPT_MAX` of them."""
-        return self._memory.requests
-
-    @property
-    def token_requests(self) -> int:
-        """How often IMS was asked for a token, whatever it answered."""
-        return self._memory.token_requests
-
-    @property
-    def unknown_paths(self) -> dict[str, int]:
-        """Paths that no service has, and how often each was asked for."""
-        return self._memory.unknown_paths
-
-    @property
-    def payloads(self) -> list[Mapping[str, Any]]:
-        """The accepted events (Edge) and messages (DCCS) as they were sent; empty without `keep_payloads`."""
-        return self._memory.payloads
-
-    def reset(self) -> None:
-        """Forget all requests and arrivals. Faults still to come stay."""
-        self._memory.reset()
 
     def _serve(self, connection: socket.socket, cut: threading.Event) -> None:
         connection.settimeout(IDLE_SECONDS)

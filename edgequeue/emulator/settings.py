@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Generic, Self, TypeVar, overload
 
-from edgequeue.emulator.contract import Options
 from edgequeue.emulator.mood import Mood
+from edgequeue.emulator.options import Options
 from edgequeue.emulator.routing import Services
 
 T = TypeVar("T")
@@ -42,6 +42,11 @@ class Adjustable:
     token_milliseconds = Setting[bool]()
     org_id = Setting[str | None]()
     error_shape = Setting[str]()
+    smile = Setting[bool]()
+    sandbox = Setting[str | None]()
+    public_token = Setting[str | None]()
+    private_key = Setting[str | None]()
+    unknown_flows = Setting[str]()
 
     def __init__(self, services: Services) -> None:
         self._services = services

@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from edgequeue.emulator.contract import Access, Options
+from edgequeue.emulator.contract import Access
+from edgequeue.emulator.options import Options
 
 TOKENS_KEPT_MAX = 10_000
 """The latest tokens are known; older ones become unknown (ours, so that a soak test stays modest)."""

@@ -54,12 +54,11 @@ class Reader:
             url = urlsplit(target)
         except ValueError:
             raise WireError(400, "request target is malformed") from None
-        query: dict[str, str] = {}
-        for name, value in parse_qsl(url.query, keep_blank_values=True):
-            query.setdefault(name, value)
+        pairs = tuple(parse_qsl(url.query, keep_blank_values=True))
+        query = dict(reversed(pairs))  # the first of each name
         connection = headers.get("connection", "").lower()
         keep_alive = connection == "keep-alive" if version == "HTTP/1.0" else connection != "close"
-        return Request(method, unquote(url.path), query, headers, body, length, keep_alive)
+        return Request(method, unquote(url.path), query, headers, body, length, keep_alive, pairs, url.path)
 
     def _head(self) -> bytes | None:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:

@@ -21,6 +21,10 @@ from edgequeue.emulator import KINDS, Emulator, Fault, parse_fault
         ("status:event_id=urn:sale:7:service=edge", Fault("status", event_id="urn:sale:7", service="edge")),
         ("captive_portal:form=redirect", Fault("captive_portal", form="redirect")),
         ("offline:seconds=0.5", Fault("offline", seconds=0.5)),
+        ("cut_after:skip=2:service=platform", Fault("cut_after", skip=2, service="platform")),
+        ("results:form=silent", Fault("results", form="silent")),
+        ("status:code=invalid_project", Fault("status", status=400, code="invalid_project")),
+        ("status:code=1103-503", Fault("status", status=503, code="1103-503")),
     ],
 )
 def test_compact_text_says_what_the_values_say(text, fault):
@@ -34,14 +38,17 @@ def test_compact_text_says_what_the_values_say(text, fault):
     [
         ("storm", "unknown fault 'storm'; known are: offline, status, delay"),
         ("", "unknown fault ''"),
-        ("delay:colour=red", "fault delay has no key 'colour'; known are: seconds, times, service, event_id"),
+        ("delay:colour=red", "fault delay has no key 'colour'; known are: seconds, times, skip, service, event_id"),
         ("delay:form=date", "fault delay has no key 'form'"),
         ("delay:5", "'5' is not key=value"),
         ("delay:seconds=soon", "seconds=soon: must be a number"),
         ("delay:seconds=nan", "seconds=nan: must be from 0"),
         ("delay:seconds=-1", "seconds=-1.0: must be from 0"),
         ("delay:times=0", "times=0: must be 1 or more"),
-        ("delay:service=mail", "service='mail': must be one of: edge, dccs, ims"),
+        ("delay:skip=-1", "skip=-1: must be 0 or more"),
+        ("delay:service=mail", "service='mail': must be one of: edge, dccs, ims, bloomreach, platform"),
+        ("results:service=dccs", "service='dccs': results is for bloomreach only"),
+        ("status:code=0104:service=platform", "service='platform': code 0104 is for edge only"),
         ("status:status=99", "status=99: must be from 200"),
         ("status:code=9999", "code='9999': known are: 0000, 0001"),
         ("retry_after:status=500", "retry_after takes 429 or 503"),
@@ -258,3 +265,34 @@ def test_going_offline_over_http_is_answered_first(client):
         assert answer.status_code == 200
         with httpx.Client(trust_env=False, transport=httpx.HTTPTransport(retries=6)) as patient:
             assert patient.get(f"{emulator.url}/_emulator/arrived").status_code == 200
+
+
+def test_a_fault_can_let_requests_pass_before_it(emulator, collect, batch, edge_event, dccs_message):
+    """skip=2 strikes the third request that matches it, and only that; requests to others do not count."""
+    emulator.add_fault(Fault("status", service="edge", skip=2))
+    batch(emulator, dccs_message())
+    assert [collect(emulator, edge_event()).status_code for _ in range(4)] == [202, 202, 503, 202]
+
+
+def test_a_request_that_another_fault_strikes_is_skipped_too(emulator, collect, edge_event):
+    """The third request is the third, whatever became of the first."""
+    emulator.add_fault(Fault("status", status=500, skip=2))
+    emulator.add_fault(Fault("status", status=503))
+    emulator.add_fault(Fault("status", status=429, skip=2, times=2))
+    assert [collect(emulator, edge_event()).status_code for _ in range(5)] == [503, 202, 500, 429, 429]
+
+
+def test_an_offline_fault_that_lets_requests_pass_waits_for_its_own(emulator, collect, edge_event):
+    """With `skip` it does not act at once."""
+    emulator.add_fault(Fault("offline", skip=1))
+    assert collect(emulator, edge_event()).status_code == 202
+    with pytest.raises(httpx.TransportError):
+        collect(emulator, edge_event())
+    emulator.go_online()
+
+
+def test_a_code_strikes_only_the_service_that_has_it(emulator, collect, batch, edge_event, dccs_message):
+    """An EXEG number is Edge's; others pass, and do not use it up."""
+    emulator.add_fault(parse_fault("status:code=0104"))
+    assert batch(emulator, dccs_message()).status_code == 207
+    assert collect(emulator, edge_event()).status_code == 422

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgequeue.emulator import Emulator, Fault
-from edgequeue.emulator.contract import Access, Options
+from edgequeue.emulator.contract import Access
+from edgequeue.emulator.options import Options
 from edgequeue.emulator.tokens import TOKENS_KEPT_MAX, Tokens
 
 FORM = {

@@ -71,6 +71,42 @@ def test_the_program_has_moods_and_a_token_service(client, command):
     assert errors == ""
 
 
+@pytest.mark.parametrize("command", [("edgequeue.emulator",), ("edgequeue", "emulator")])
+def test_the_program_takes_the_options_of_every_service(client, command):
+    """As a module and as a command: keys and projects of Bloomreach, inlets, datasets, the sandbox, no Smile."""
+    module, *first = command
+    bloomreach = ("--project-token", "shop", "--public-token", "p", "--private-key", "id:secret")
+    adobe = (
+        "--inlet",
+        "till:raw",
+        "--no-smile",
+        "--sandbox",
+        "dev",
+        "--dataset",
+        "d1=https://ns.adobe.com/s/schemas/1",
+    )
+    platform = {"authorization": "Bearer t", "x-api-key": "k", "x-gw-ims-org-id": "o", "x-sandbox-name": "dev"}
+    with program(*first, "--port", "0", "--quiet", *bloomreach, *adobe, module=module) as running:
+        address = running.stdout.readline().split()[-1]
+        tried = [
+            client.post(f"{address}/track/v2/projects/other/batch", json={}),
+            client.post(f"{address}/track/v2/projects/shop/batch", json={}),
+            client.post(f"{address}/track/v2/projects/shop/batch", json={}, auth=("id", "other")),
+            client.post(f"{address}/collection/kiosk", json={}),
+            client.post(f"{address}/collection/till", json={}, headers={"x-sandbox-name": "dev"}),
+            client.post(
+                f"{address}/ee/v2/collect?dataStreamId=w", headers={"content-type": "application/x-jackson-smile"}
+            ),
+            client.get(f"{address}/data/foundation/catalog/dataSets/d2", headers=platform),
+            client.get(f"{address}/data/foundation/catalog/dataSets/d1", headers=platform),
+        ]
+        running.terminate()
+        _, errors = running.communicate(timeout=30)
+    assert [answer.status_code for answer in tried] == [400, 401, 403, 404, 400, 415, 404, 200]
+    assert "no x-adobe-flow-id" in tried[4].text
+    assert (running.returncode, errors) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -79,6 +115,9 @@ def test_the_program_has_moods_and_a_token_service(client, command):
         (["--error-shape", "odd"], "invalid choice"),
         (["--mood-rate", "2"], "2 is not from 0 to 1"),
         (["--mood", "offline"], "offline needs seconds"),
+        (["--inlet", "till:closed"], "'closed' is none of: authenticated, open, xdm, raw"),
+        (["--dataset", "d1"], "must be DATASET=SCHEMA"),
+        (["--private-key", "id"], "a colon and its secret"),
     ],
 )
 def test_the_program_explains_wrong_options(arguments, complaint):

@@ -18,6 +18,7 @@ import pytest
 from edgequeue import EventQueue
 from edgequeue.emulator import FORMS, KINDS, Emulator, parse_fault
 from edgequeue.emulator.edge_problems import PROBLEMS
+from edgequeue.emulator.kinds import OWNERS
 from edgequeue.testing import ManualClock
 from tests.integration import answers_dccs, answers_edge, answers_ims, answers_wires
 from tests.integration.answers_case import Case, Seen, Stage, destination_of, suspected, trips_of
@@ -142,7 +143,7 @@ def check_end(stage: Stage, seen: Seen) -> None:
 def test_the_matrix_has_every_fault_in_every_form(on: str) -> None:
     """What the emulator learns to do gets a case for each destination it concerns."""
     faults = [parse_fault(text) for case in CASES if case.on == on for text in case.faults]
-    wanted = {(kind, form) for kind in KINDS for form in FORMS.get(kind, (None,)) if on == "dccs" or kind != "answer"}
+    wanted = {(kind, form) for kind in KINDS for form in FORMS.get(kind, (None,)) if OWNERS.get(kind, on) == on}
     assert wanted - {(fault.kind, fault.form) for fault in faults} == set()
     if on == "edge":
         assert set(PROBLEMS) - {fault.code for fault in faults} == set()
