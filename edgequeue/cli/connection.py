@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgequeue.cli import connection_output as output
-from edgequeue.cli.connection_file import check_destination, write_destination
+from edgequeue.cli.connection_file import check_name, write_destination
 from edgequeue.cli.context import State, Wrong, epilog, json_option
 from edgequeue.cli.output import to_json, write_lines
 from edgequeue.config.wording import nearest
@@ -87,7 +87,7 @@ def create(ctx: click.Context, /, name: str, write: bool, dry_run: bool, as_json
     service = _service(settings)
     wanted = _wanted(name, given)
     destination = given["destination"] or name
-    check_destination(destination, wanted)
+    check_name(destination)
     if dry_run:
         output.dry_run(wanted, service, as_json=as_json)
         return

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,15 +14,15 @@ from edgequeue.cli.context import Wrong
 from edgequeue.config import parse_settings
 from edgequeue.config.editing import with_destination
 from edgequeue.destinations import destination_class
-
-if TYPE_CHECKING:
-    from edgequeue.flow_service.wanted import Wanted
+from edgequeue.errors import ConfigError
 
 
-def check_destination(name: str, wanted: Wanted) -> None:
+def check_name(name: str) -> None:
     """Before anything is made: ConfigError where no destination could be called so."""
-    kind = destination_class("adobe-dccs")
-    kind(name=name, endpoint="https://dcs.adobedc.net/collection/inlet", schema_version=wanted.schema_version)
+    try:
+        destination_class("adobe-dccs")(name=name, endpoint="https://dcs.adobedc.net/collection/inlet")
+    except ConfigError as error:
+        raise ConfigError(f"{error}. Give the destination another name with --destination.") from error
 
 
 def write_destination(path: Path, name: str, keys: Mapping[str, Any]) -> None:

@@ -154,9 +154,7 @@ def detail(found: ConnectionDetail, *, as_json: bool, first: bool) -> None:
         _flow(flow)
     if not found.flows:
         click.echo()
-        sentence(
-            "It has no dataflow, so nothing that is sent arrives. To go on: edgequeue connection create, as before."
-        )
+        sentence("It has no dataflow, so nothing that is sent arrives. To go on: edgequeue connection create.")
 
 
 def _flow(flow: FlowView) -> None:

@@ -113,7 +113,8 @@ def _line(key: str, value: Any) -> str:
     return f"{key} = {quoted(value) if isinstance(value, str) else value}"
 
 
-def _key(name: str) -> str:
+def key_text(name: str) -> str:
+    """A name as it stands in the header of a table."""
     return name if _BARE.fullmatch(name) else quoted(name)
 
 
