@@ -163,9 +163,8 @@ class Client:
 
 
 def refused(kind: Kind, problem: Problem) -> ServiceError:
-    """The error for a step that was refused: it names step, code and remedy."""
-    code = "" if problem.code in problem.text or problem.code.startswith("http_") else f" ({problem.code})"
-    return ServiceError(f"{kind}: {problem.text}{code}. {problem.remedy}".rstrip(), step=kind, code=problem.code)
+    """The error for a step that was refused: it names step, the service's words and code, and the remedy."""
+    return ServiceError(f"{kind}: {problem.text}. {problem.remedy}".rstrip(), step=kind, code=problem.code)
 
 
 def unavailable(kind: Kind, problem: Problem) -> ServiceUnavailable:
