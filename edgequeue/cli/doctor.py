@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgequeue.cli.context import Code, State, epilog, explained, is_missing, json_option, note_created
+from edgequeue.cli.inlets import named_in_the_open
 from edgequeue.cli.output import clean, count, local, sentence, write_json
 from edgequeue.errors import EdgeQueueError
 from edgequeue.model import Status
@@ -39,7 +40,7 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `code` is the exit code it stands for when it is not well."""
+    """One thing that was looked at; `code` is the exit code it stands for when it is not well (DONE: advice alone)."""
 
     check: str
     ok: bool
@@ -78,7 +79,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 def _say(finding: Finding) -> None:
     if finding.ok:
         mark = click.style("ok     ", fg="green")
-    elif finding.code in (Code.REMAIN, Code.DIED):
+    elif finding.code in (Code.DONE, Code.REMAIN, Code.DIED):
         mark = click.style("WARN   ", fg="yellow", bold=True)
     else:
         mark = click.style("WRONG  ", fg="red", bold=True)
@@ -161,6 +162,10 @@ def _books(queue: EventQueue) -> Iterator[Finding]:
         finding = _delivery(name, view)
         if finding is not None:
             yield finding
+    for name, field in named_in_the_open(queue):
+        text = f"asks for no token, and events for it name people ({field})"
+        remedy = "Make an authenticated one (edgequeue connection create), and set auth in its table."
+        yield Finding(f"inlet {name}", False, text, remedy)
     dead = sum(1 for _ in queue.events(Status.DEAD, limit=DEAD_COUNTED_MAX + 1))
     if dead:
         many = f"more than {DEAD_COUNTED_MAX:,} events" if dead > DEAD_COUNTED_MAX else count(dead, "event")

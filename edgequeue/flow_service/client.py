@@ -65,12 +65,12 @@ class Client:
         sender: Sender,
         *,
         wait: Callable[[float], None] = time.sleep,
-        dice: Callable[[], float] = random,
+        dice: Callable[[], float] | None = None,
     ) -> None:
         self.settings = settings
         self._sender = sender
         self._wait = wait
-        self._dice = dice
+        self._dice = dice or random
         self._host = host_of(settings.endpoint)
 
     def look(self, call: Call) -> Answer:
