@@ -81,7 +81,7 @@ def floor(url: str, count: int) -> dict[str, Any]:
         own = f"bench000-{number:012d}-{0:016x}".encode()
         payload = draft.payload[: draft.id_offset] + own + draft.payload[draft.id_offset + len(own) :]
         records.append(Claimed(number, 1, 0, None, payload, True))
-    loads = fill(records, target.limits, target.item, count)
+    loads = fill(records, target.limits, target.begin, count)
     errands: SimpleQueue[HttpRequest] = SimpleQueue()
     for number, load in enumerate(loads):
         errands.put(target.encode(Batch(f"00000000-0000-4000-8000-{number:012d}", *load)))

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from edgequeue.model import Claimed, Limits
 
+Begin = Callable[[], Callable[[bytes], bytes | None]]
+"""Begins a request: what each stored payload adds to it, None where it cannot travel with those before it."""
+
 
 class Load(NamedTuple):
     """Records for one request and their encoded bytes, in the same order."""
@@ -19,7 +22,7 @@ class Load(NamedTuple):
     items: tuple[bytes, ...]
 
 
-def fill(records: Iterable[Claimed], limits: Limits, encode: Callable[[bytes], bytes], loads_max: int) -> list[Load]:
+def fill(records: Iterable[Claimed], limits: Limits, begin: Begin, loads_max: int) -> list[Load]:
     """At most `loads_max` loads, each at most `events_max` events and `bytes_max` bytes with commas and frame.
 
     Records with different `travel_max` never share a load: those are the parts of a batch that was refused, and a part
@@ -30,17 +33,21 @@ def fill(records: Iterable[Claimed], limits: Limits, encode: Callable[[bytes], b
     chosen: list[Claimed] = []
     items: list[bytes] = []
     used = 0
+    encode = begin()
     for record in records:
-        item = encode(record.payload)
         count_max = (
             limits.events_max if record.travel_max is None else min(limits.events_max, max(record.travel_max, 1))
         )
         together = chosen and chosen[-1].travel_max == record.travel_max and len(chosen) < count_max
-        if chosen and not (together and used + 1 + len(item) <= room):
+        item = encode(record.payload) if together or not chosen else None
+        if chosen and (item is None or used + 1 + len(item) > room):
             loads.append(Load(tuple(chosen), tuple(items)))
             if len(loads) == loads_max:
                 return loads
             chosen, items, used = [], [], 0
+            encode = begin()
+            item = encode(record.payload)
+        assert item is not None  # the first of a request always has a place
         used += len(item) + (1 if chosen else 0)
         chosen.append(record)
         items.append(item)

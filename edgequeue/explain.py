@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from edgequeue.retry import Hold, HoldState
@@ -17,8 +18,15 @@ _NOBODY = "No worker is running: edgequeue sync sends once, edgequeue run for go
 WORDS = {"ok": "ok", "offline": "offline", "backing_off": "backing off", "paused": "paused", "waiting": "waiting"}
 
 
-def destination_view(row: DestinationRow, *, enabled: bool | None, now_ms: int, at: Clockface) -> DestinationView:
-    """A destination as it is shown; `enabled` is None where the configuration does not have it."""
+def destination_view(
+    row: DestinationRow, *, enabled: bool | None, now_ms: int, at: Clockface, closed: Hold | None = None
+) -> DestinationView:
+    """A destination as it is shown; `enabled` is None where the configuration does not have it. `closed`: its
+    `not_before`, where no worker has waited for it yet.
+    """
+    waiting = row.hold.state is HoldState.WAITING
+    if closed is not None and not waiting and closed.until_ms > row.hold.asked_until_ms:
+        row = replace(row, hold=closed)
     state, next_ms = _state(row, enabled=enabled, now_ms=now_ms)
     return DestinationView(
         type=row.type,
@@ -38,7 +46,7 @@ def _state(row: DestinationRow, *, enabled: bool | None, now_ms: int) -> tuple[s
         return "unconfigured", None
     if not enabled:
         return "paused", None
-    if row.hold.state is not HoldState.OK:
+    if row.hold.state is not HoldState.OK and not _opened(row.hold, now_ms):
         next_ms = row.hold.until_ms if row.hold.waits(now_ms) else row.next_due_ms or 0
         return row.hold.state.value, next_ms if next_ms > now_ms else None
     if row.counts.pending and row.next_due_ms is not None and row.next_due_ms > now_ms:
@@ -54,13 +62,18 @@ def _reason(row: DestinationRow, enabled: bool | None, now_ms: int, at: Clockfac
         text = f"the configuration has no destination {row.name!r} any more"
         return Reason("unconfigured", text, f"Put [destinations.{row.name}] back; its events are kept.", None)
     hold: Hold = row.hold
-    if hold.problem is None:
+    if hold.problem is None or _opened(hold, now_ms):
         return _set_aside(row, now_ms)
     remedy = hold.problem.remedy
-    if hold.asked_until_ms > now_ms:
+    if hold.asked_until_ms > now_ms and hold.state is not HoldState.WAITING:
         until = at(hold.asked_until_ms).astimezone().strftime("%H:%M:%S")
         remedy = f"The service asked for this wait; nothing is sent before {until}, also not by hand."
     return Reason(hold.problem.code, hold.problem.text, remedy, at(hold.since_ms))
+
+
+def _opened(hold: Hold, now_ms: int) -> bool:
+    """Whether it is a `not_before` that has passed."""
+    return hold.state is HoldState.WAITING and not hold.waits(now_ms)
 
 
 def _set_aside(row: DestinationRow, now_ms: int) -> Reason | None:

@@ -13,13 +13,25 @@ from random import Random
 
 from edgequeue.courier import Answer
 from edgequeue.destinations.base import Destination
+from edgequeue.destinations.framing import SMILE_TYPE
 from edgequeue.errors import MaybeSent, TransportError
-from edgequeue.learning import NOTHING, Learned
-from edgequeue.model import Batch, Claimed, HttpRequest, HttpResponse, Problem
-from edgequeue.outcome import Outcome, Settlement, failed, settle
-from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, worst
+from edgequeue.learning import JSON_MS, NOTHING, Learned
+from edgequeue.model import Batch, Claimed, Disposition, HttpRequest, HttpResponse, Problem
+from edgequeue.outcome import Outcome, Settlement, Verdict, failed, settle
+from edgequeue.reading import is_page
+from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, opening, worst
 from edgequeue.trips import Trip
 from edgequeue.weighing import PROBE_TRIES_MIN, weigh
+
+SMILE_REFUSED = Outcome(
+    Verdict(
+        Disposition.DEFER,
+        Problem("smile_refused", "the service does not take Smile", "It is sent again as JSON, by itself.", 415),
+    ),
+    signal=None,
+    http_status=415,
+)
+"""Nothing is held against anybody: the next turn speaks JSON."""
 
 TOKEN_LENGTH_MIN = 4
 """Shorter ones would be found in anything."""
@@ -33,6 +45,7 @@ class Judge:
     def __init__(self, destination: Destination, policy: RetryPolicy, dice: Random) -> None:
         self.hold = Hold()
         self.learned: Learned = NOTHING
+        self.destination = destination  # as it is spoken to: in JSON where it does not take Smile
         self._destination = destination
         self._policy = policy
         self._dice = dice
@@ -42,11 +55,26 @@ class Judge:
 
     # --- before a turn ------------------------------------------------------------------------------------------------
 
-    def take(self, hold: Hold, learned: Learned) -> None:
-        """Begin with what is known; what was learned of another place counts for nothing."""
+    def take(self, hold: Hold, learned: Learned, now_ms: int, wall_ms: int) -> bool:
+        """Begin with what is known; what was learned of another place counts for nothing. Whether the hold is new:
+        a `not_before` is waited for once, by the queue's clock from then on.
+        """
         place = self._destination.place
         self.hold = hold
         self.learned = learned if learned.place == place else Learned(place=place)
+        opens_ms = self._destination.not_before_ms
+        if opens_ms is None or opens_ms == self.learned.opened_ms:
+            return False
+        self.learned = replace(self.learned, opened_ms=opens_ms)
+        closed = opening(opens_ms, wall_ms, now_ms)
+        if closed is None or hold.state is HoldState.WAITING or closed.until_ms <= hold.asked_until_ms:
+            return False  # also where it is being waited for already: a restart does not begin anew
+        self.hold = closed
+        return True
+
+    def begin(self, now_ms: int) -> None:
+        """Begin a turn."""
+        self.destination = self._destination.in_json if now_ms < self.learned.json_until_ms else self._destination
 
     def chosen(self, records: Sequence[Claimed]) -> Sequence[Claimed]:
         """Which of the due records to send: one suspect and all others, or in trouble those that tell most.
@@ -71,7 +99,7 @@ class Judge:
 
     def encode(self, batch: Batch) -> HttpRequest:
         """The request; on a connection of its own where an event alone may be refused for good by the answer."""
-        request = self._destination.encode(batch)
+        request = self.destination.encode(batch)
         first = batch.records[0]
         watched = first.sequence in self.learned.suspects or first.sequence in self._confirm
         return replace(request, fresh=True) if len(batch) == 1 and (first.travel_max == 1 or watched) else request
@@ -98,7 +126,7 @@ class Judge:
         trips = [
             Trip(
                 batch,
-                self._read(batch, answer, credentials),
+                self._read(batch, answer, credentials) if not _refuses_smile(answer, request) else SMILE_REFUSED,
                 len(request.body),
                 stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
             )
@@ -113,6 +141,10 @@ class Judge:
             unit_random=self._dice.random(),
         )
         self.learned = weighed.learned
+        if any(_refuses_smile(one, request) for one, request in zip(answers, requests, strict=True)):
+            self.learned = replace(self.learned, json_until_ms=now_ms + JSON_MS)
+            extra = {"action": "encoding", "destination": self._destination.name}
+            log.warning("%s: Smile was refused (HTTP 415); sending JSON for a day", self._destination.name, extra=extra)
         self._confirm = (self._confirm - {one.sequence for batch in batches for one in batch.records}) | weighed.confirm
         settled = [
             (one, self._settle(one, outcome, now_ms)) for one, outcome in zip(batches, weighed.outcomes, strict=True)
@@ -136,7 +168,7 @@ class Judge:
 
     def _interpreted(self, batch: Batch, answer: HttpResponse) -> Outcome:
         try:
-            return self._destination.interpret(batch, answer)
+            return self.destination.interpret(batch, answer)
         except Exception as error:  # a destination's own fault must cost no event, and not stop the worker
             log.exception("%s: the answer could not be read", self._destination.name, extra={"action": "interpret"})
             return failed(MaybeSent(f"the answer could not be read: {type(error).__name__}", code="internal"))
@@ -214,6 +246,12 @@ class Judge:
         level = logging.WARNING if hold.state is HoldState.PAUSED else logging.INFO
         text = f"{hold.state.value.replace('_', ' ')}: {hold.problem.text.rstrip('.')}"
         log.log(level, "%s: %s. %s", name, text, hold.problem.remedy, extra=extra)
+
+
+def _refuses_smile(answer: Answer, request: HttpRequest) -> bool:
+    """Whether it was the encoding that was refused; a page of somebody else's says nothing about it."""
+    smile = request.headers.get("content-type") == SMILE_TYPE
+    return smile and isinstance(answer, HttpResponse) and answer.status == 415 and not is_page(answer)
 
 
 def _meaning(outcome: Outcome, count: int) -> tuple[object, ...]:

@@ -44,6 +44,9 @@ SIZE_BYTES_MIN = 10_000
 TOO_LARGE_MS, TOO_SLOW_MS = 24 * 3_600_000, 3_600_000
 """How long a learned size holds: a service's limit for a day, a slow link's for an hour."""
 
+JSON_MS = 24 * 3_600_000
+"""How long JSON is sent after Smile was refused: tried again once a day, at the price of one request."""
+
 
 class Doubt(StrEnum):
     """Why an answer may be about the event itself and not about the service."""
@@ -106,7 +109,8 @@ class Learned:
     first. `probed`: while batches failed, a single event was accepted, so the next failure is the batch's own.
     `bytes_max`: the largest request to make until `bytes_until_ms` (queue time). `passed_bytes`: the largest request
     that was accepted, since one of its size was refused; not kept in the database. `echoes`: whether the service names
-    our request's id in its answers; None while that is not known. `unechoed`: turns in a row without.
+    our request's id in its answers; None while that is not known. `unechoed`: turns in a row without. `json_until_ms`:
+    Smile was refused, so JSON is sent until then. `opened_ms`: the `not_before` (wall clock) that was waited for.
     """
 
     place: str = ""
@@ -117,6 +121,8 @@ class Learned:
     passed_bytes: int = 0
     echoes: bool | None = None
     unechoed: int = 0
+    json_until_ms: int = 0
+    opened_ms: int = 0
 
     def struck(self, sequence: int, doubt: Doubt, *, halved: bool = False) -> Suspect:
         """The suspect after one more such answer to it alone; another kind of answer begins anew."""

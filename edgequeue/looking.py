@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgequeue.clock import moment
 from edgequeue.errors import ConfigError
 from edgequeue.model import Status
+from edgequeue.retry import Hold, opening
 from edgequeue.store.base import EventFilter, Store
 from edgequeue.views import QueueStatus, Record, RecordDetail, RequestView
 
@@ -32,7 +33,13 @@ class Looking:
         now_ms = store.now_ms()
         rows = store.destination_rows()
         views = {
-            row.name: destination_view(row, enabled=self._switched_on(row.name), now_ms=now_ms, at=store.at)
+            row.name: destination_view(
+                row,
+                enabled=self._switched_on(row.name),
+                now_ms=now_ms,
+                at=store.at,
+                closed=self._closed_until(row.name, now_ms),
+            )
             for row in rows
             if row.name in self.destinations or row.counts.enqueued
         }
@@ -100,6 +107,13 @@ class Looking:
     ) -> list[RequestView]:
         """What was sent, newest first; by the beginning of a request id when one is given."""
         return self._store.requests(destination, limit, request_id)
+
+    def _closed_until(self, name: str, now_ms: int) -> Hold | None:
+        """The `not_before` of a destination that is still ahead, and that no worker has taken over."""
+        found, store = self.destinations.get(name), self._store
+        if found is None or found.not_before_ms is None or store.learned(name).opened_ms == found.not_before_ms:
+            return None
+        return opening(found.not_before_ms, store.wall_ms(), now_ms)
 
     def _switched_on(self, name: str) -> bool | None:
         found = self.destinations.get(name)

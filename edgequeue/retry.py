@@ -78,6 +78,7 @@ class HoldState(StrEnum):
     OFFLINE = "offline"
     BACKING_OFF = "backing_off"
     PAUSED = "paused"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Signal:
 
 WELL = Signal(HoldState.OK)
 
-_SEVERITY = (HoldState.OK, HoldState.OFFLINE, HoldState.BACKING_OFF, HoldState.PAUSED)
+_SEVERITY = (HoldState.OK, HoldState.WAITING, HoldState.OFFLINE, HoldState.BACKING_OFF, HoldState.PAUSED)
 
 
 def worst(signals: list[Signal]) -> Signal | None:
@@ -163,6 +164,20 @@ def next_hold(
         tried_ms=now_ms,
         tries=hold.tries + 1,
     )
+
+
+def opening(not_before_ms: int, wall_ms: int, now_ms: int) -> Hold | None:
+    """The hold until a configured moment (wall clock, milliseconds); None when it has passed.
+
+    At most `RETRY_AFTER_SECONDS_MAX`: a device whose clock stands in the past must not wait for years.
+    """
+    wait_ms = min(not_before_ms - wall_ms, round(RETRY_AFTER_SECONDS_MAX * 1000))
+    if wait_ms <= 0:
+        return None
+    text = "nothing is sent yet, because not_before says so: a new dataflow may lose what comes too early"
+    problem = Problem("not_before", text, "It goes by itself then; a sync by hand does not shorten it.")
+    until_ms = now_ms + wait_ms
+    return Hold(HoldState.WAITING, since_ms=now_ms, until_ms=until_ms, asked_until_ms=until_ms, problem=problem)
 
 
 def _sooner(until_ms: int, hold: Hold, now_ms: int, by_hand: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -12,6 +12,10 @@ from edgequeue.model import HttpRequest, HttpResponse
 
 class Sender(Protocol):
     """Carries one request at a time for each thread that asks; safe from any thread."""
+
+    @property
+    def way(self) -> Hashable:
+        """The way to the network: what fails on it says nothing about senders with another way."""
 
     def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse:
         """The answer. Raises NotSent or MaybeSent when there is none."""

@@ -132,11 +132,12 @@ class Sending:
         try:  # without these the lease is worth nothing: give it back, and begin anew next time
             rescued, name = self._store.rescue(lease), self.destination.name
             hold, learned = self._store.hold(name), self._store.learned(name)
+            if self._judge.take(hold, learned, self._store.now_ms(), self._store.wall_ms()):
+                self._store.set_hold(name, self.hold)
         except BaseException:
             self._store.release(lease)
             raise
         self._lease = lease
-        self._judge.take(hold, learned)
         if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
             self._judge.say()
         if rescued:
@@ -152,7 +153,9 @@ class Sending:
         A destination in trouble is asked with one request. By hand means now: what waits by our own backoff is due.
         """
         assert self._lease is not None
-        limits = self.destination.limits
+        self._judge.begin(now_ms)
+        destination = self._judge.destination
+        limits = destination.limits
         limits = replace(limits, bytes_max=self._judge.learned.room(limits.bytes_max, now_ms))
         loads_max = self.destination.requests_in_flight_max
         if self.hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
@@ -162,14 +165,15 @@ class Sending:
             count = min(count, events_max)
         due_ms = FAR_MS if by_hand else now_ms
         suspects = len(self._judge.learned.suspects)  # they must not take the others' places
-        records = self._store.claim(self._lease, due_ms, count + suspects, (loads_max + suspects) * limits.bytes_max)
+        room = (loads_max + suspects) * limits.bytes_max * destination.framing.shrinks_by
+        records = self._store.claim(self._lease, due_ms, count + suspects, room)
         damaged = [Death(one.sequence, one.priority, one.attempts, DAMAGED) for one in records if not one.intact]
         if damaged:
             self._store.bury(self._lease, damaged, now_ms)
             log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
         intact = [one for one in records if one.intact]
         chosen = self._judge.chosen(intact)
-        return fill(chosen, limits, self.destination.item, loads_max), len(damaged), len(chosen) < len(intact)
+        return fill(chosen, limits, destination.begin, loads_max), len(damaged), len(chosen) < len(intact)
 
     def _send(self, loads: Sequence[Load], credentials: Mapping[str, str], by_hand: bool) -> Turn:
         """Record, send, interpret, settle."""

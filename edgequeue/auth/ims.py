@@ -63,7 +63,7 @@ class Ims:
             secret = self._secret()
             if isinstance(secret, Problem):
                 return Denied(secret)
-            obtained = self._tokens.obtain(_mark(secret), lambda: self._ask(sender, secret), anew=anew)
+            obtained = self._tokens.obtain(_mark(secret), sender.way, lambda: self._ask(sender, secret), anew=anew)
             if isinstance(obtained, Denied):
                 return obtained
             token = obtained

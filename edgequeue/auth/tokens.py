@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -31,10 +31,18 @@ REFUSED_SECONDS = 150.0
 BY_HAND_SECONDS = 5.0
 """A failure younger than this answers by hand too: the destinations of one sync make one request."""
 
+OTHERS_SECONDS = 5.0
+"""How long a request that goes another way (a proxy of its own) is waited for: it may hang there for ever."""
+
 
 def _is_own(denied: Denied) -> bool:
     """Whether it concerns one destination alone: its ca_file, its proxy, its way to the network. Others try theirs."""
     return denied.problem.code == "settings" or denied.state is HoldState.OFFLINE
+
+
+def _is_services(denied: Denied) -> bool:
+    """Whether the token service itself said so, whatever way the request went; not silence, not a page in between."""
+    return denied.problem.code.startswith(("ims_", "http_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +95,22 @@ class _Held(NamedTuple):
 class _Flight:
     """A request for a token under way; `result` stays None where it says nothing to others."""
 
-    def __init__(self, mark: bytes) -> None:
+    def __init__(self, mark: bytes, way: Hashable) -> None:
         self.mark = mark
+        self.way = way
         self.over = threading.Event()
         self.result: Token | Denied | None = None
         self.stopped: Denied | None = None
 
 
 class Tokens:
-    """The token in hand, the request under way, and the last failure. Safe from any thread, and after a fork."""
+    """The token in hand, the requests under way, and the last failures. Safe from any thread, and after a fork."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._held: _Held | None = None
-        self._failure: Failure | None = None
+        self._failure: Failure | None = None  # what the service said
+        self._unheard: dict[Hashable, Failure] = {}  # what came of a way that did not lead there
         self.reset_after_fork()
         _ALL.add(self)
 
@@ -111,7 +121,7 @@ class Tokens:
     def reset_after_fork(self) -> None:
         """A forked child has a lock of its own, and nobody in it waits for its parent's request."""
         self._lock = threading.Lock()
-        self._flight: _Flight | None = None
+        self._flights: dict[Hashable, _Flight] = {}
 
     def current(self) -> Token | None:
         """The token in hand; None where there is none or it is time to renew it."""
@@ -129,38 +139,44 @@ class Tokens:
             if self._held is not None and self._held.token.value == value:
                 self._held = None
 
-    def obtain(self, mark: bytes, ask: Callable[[], Token | Denied], *, anew: bool) -> Token | Denied:
+    def obtain(self, mark: bytes, way: Hashable, ask: Callable[[], Token | Denied], *, anew: bool) -> Token | Denied:
         """The token in hand, what a failure left behind, or what `ask` gives; one thread asks while others wait for it.
 
-        `mark` stands for the secret that is in use. `anew`: by hand, so of failures only a very young one counts.
+        `mark` stands for the secret that is in use, `way` for the sender's. `anew`: by hand, so of failures only a very
+        young one counts.
         """
+        patient = True
         while True:
             with self._lock:
-                known = self._known(mark, anew)
+                known = self._known(mark, way, anew)
                 if known is not None:
                     return known
-                flight, mine = self._flight, self._flight is None
+                flight = self._flights.get(way)
+                if flight is None and patient:
+                    flight = next(iter(self._flights.values()), None)
                 if flight is None:
-                    flight = self._flight = _Flight(mark)
-            if mine:
-                return self._fly(flight, ask, anew)
-            flight.over.wait()
+                    mine = self._flights[way] = _Flight(mark, way)
+            if flight is None:
+                return self._fly(mine, ask, anew)
+            patient = flight.over.wait(None if flight.way == way else OTHERS_SECONDS)
             result = flight.result
-            if isinstance(result, Token) or (result is not None and flight.mark == mark):
+            if isinstance(result, Token):
+                return result
+            if result is not None and flight.mark == mark and (flight.way == way or _is_services(result)):
                 return result
             if flight.stopped is not None:  # a stop is a stop for all: nobody begins anew in the middle of it
                 return flight.stopped
 
-    def _known(self, mark: bytes, anew: bool) -> Token | Denied | None:
+    def _known(self, mark: bytes, way: Hashable, anew: bool) -> Token | Denied | None:
         token = self.current()
         if token is not None:
             return token
-        failure = self._failure
         now_ms = self._clock.boot_ms()
-        if failure is None or not failure.answers(mark, now_ms, anew=anew):
-            return None
-        asked_ms = failure.asked_until_ms - now_ms
-        return replace(failure.denied, retry_after_seconds=asked_ms / 1000) if asked_ms > 0 else failure.denied
+        for failure in (self._failure, self._unheard.get(way)):
+            if failure is not None and failure.answers(mark, now_ms, anew=anew):
+                asked_ms = failure.asked_until_ms - now_ms
+                return replace(failure.denied, retry_after_seconds=asked_ms / 1000) if asked_ms > 0 else failure.denied
+        return None
 
     def _fly(self, flight: _Flight, ask: Callable[[], Token | Denied], anew: bool) -> Token | Denied:
         """Ask, remember, and let those who wait go on, also where Ctrl-C ended it."""
@@ -173,15 +189,24 @@ class Tokens:
             with self._lock:
                 if isinstance(result, Token):
                     self._held, self._failure, flight.result = _held(result, asked_ms), None, result
+                    self._unheard.clear()
                 elif result is not None and result.problem.code in OURS:
                     flight.stopped = result
                 elif result is not None and not _is_own(result):
-                    before = self._failure if self._failure and self._failure.mark == flight.mark else None
-                    now_ms = self._clock.boot_ms()
-                    self._failure = next_failure(before, result, flight.mark, now_ms, anew=anew)
+                    self._remember(flight, result, anew)
                     flight.result = result
-                self._flight = None
+                del self._flights[flight.way]
             flight.over.set()
+
+    def _remember(self, flight: _Flight, denied: Denied, anew: bool) -> None:
+        """A failure: the service's own holds for all, another for those who go the same way."""
+        before = self._failure if _is_services(denied) else self._unheard.get(flight.way)
+        known = before if before is not None and before.mark == flight.mark else None
+        failure = next_failure(known, denied, flight.mark, self._clock.boot_ms(), anew=anew)
+        if _is_services(denied):
+            self._failure = failure
+        else:
+            self._unheard[flight.way] = failure
 
 
 def _held(token: Token, asked_ms: int) -> _Held:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -24,6 +25,7 @@ _WANTED: Mapping[Any, str] = {
     float: "a number without quotes",
     bool: "true or false without quotes",
     Path: "a path in quotes",
+    datetime: "a moment without quotes, as in 2026-11-21T10:45:00Z",
     Credentials: "the name of an [auth.*] table in quotes",
     tuple[str, ...]: 'a list of texts, as in ["openid", "AdobeID"]',
 }

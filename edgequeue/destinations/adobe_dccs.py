@@ -1,8 +1,10 @@
-"""Adobe streaming ingestion (DCCS): `POST /collection/batch/{inlet}`, up to 200 messages and 950,000 bytes.
+"""Adobe streaming ingestion (DCCS): `POST /collection/batch/{inlet}`, up to 200 messages and 950,000 bytes, and
+`POST /collection/{inlet}` for one.
 
 An event `{"xdm": {…}}` is stored alone and put into an envelope from today's configuration when it is sent, so a
-corrected `dataset_id` helps the backlog too. A full message `{"header": {…}, "body": {…}}` is sent as it is. Which of
-the two a stored payload is, its first bytes tell. What the answers mean stands in `adobe_dccs_answers.py`.
+corrected `dataset_id` helps the backlog too. A full message `{"header": {…}, "body": {…}}` is sent as it is, and raw
+data, `{"data": {…}}`, without anything around it. Which of them a stored payload is, its first bytes tell. What the
+answers mean stands in `adobe_dccs_answers.py`.
 """
 
 from __future__ import annotations
@@ -12,23 +14,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from edgequeue.destinations import adobe_dccs_answers as answers
-from edgequeue.destinations.adobe_dccs_messages import CONTENT_TYPE, MESSAGE_KEYS, check_message
+from edgequeue.destinations.adobe_dccs_messages import (
+    CONTENT_TYPE,
+    check_message,
+    check_raw,
+    message_with,
+    refuse_shape,
+)
 from edgequeue.destinations.adobe_events import (
     PROFILE_EVENT_BYTES_MAX,
     PROFILE_RECORD_BYTES_MAX,
-    Entity,
-    check_size,
     complete,
     profile_warning,
 )
 from edgequeue.destinations.base import Destination
 from edgequeue.destinations.payload import (
+    check_size,
     encode_json,
     reference_at,
-    refuse_document,
     refuse_other_keys,
     require_object,
     split_document,
@@ -43,21 +49,29 @@ EVENTS_MAX = 200
 BYTES_MAX = 950_000
 """Bytes of a request body: Adobe answers 413 above 1 MB; 10^6 or 2^20 is not said, so with a margin."""
 
-_OPEN, _CLOSE = b'{"messages":[', b"]}"
+FRAME_BYTES = len(b'{"messages":[]}')
 _WRAPPED = b'{"xdm":'
+_RAW = b'{"data":'
 _WRAPPED_ID_OFFSET = len(b'{"xdm":{"_id":"')
 _MESSAGE_ID_OFFSET = len(b'{"body":{"xdmEntity":{"_id":"')
+FLOW_ID = "x-adobe-flow-id"
+"""The header, or the parameter, that names the dataflow of raw data."""
+
 _INLET_PATH = re.compile(r"(?P<before>.*/collection)/(?:batch/)?(?P<inlet>[^/]+)/?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdobeDccs(Destination):
-    """An inlet (a streaming connection) that takes XDM. `endpoint` is its URL as Flow Service gives it.
+    """An inlet (a streaming connection) that takes XDM or raw data. `endpoint` is its URL as Flow Service gives it.
 
     `dataset_id` and `schema_id` are needed for events that are wrapped here; without them only full messages are taken.
+    Raw data wants a `flow_id`, sent as a header or in the query (`flow_id_in`), and travels one message a request
+    unless `batch_events_max` says otherwise: no document shows a batch of it.
     """
 
     type: ClassVar[str] = "adobe-dccs"
+    list_key: ClassVar[str] = "messages"
+    encodings: ClassVar[tuple[str, ...]] = ("json", "smile")
 
     data_type: str = "xdm"
     org_id: str | None = None
@@ -67,13 +81,18 @@ class AdobeDccs(Destination):
     schema_content_type: str | None = None
     schema_class: str = "event"
     flow_id: str | None = None
+    flow_id_in: str = "header"
     source_name: str | None = None
 
     def __post_init__(self) -> None:
         """Check the settings; ConfigError names the key."""
         super().__post_init__()
-        if self.data_type != "xdm":
-            self._fault("data_type", f"is {self.data_type!r}; this version sends 'xdm'")
+        if self.data_type not in ("xdm", "raw"):
+            self._fault("data_type", f"is {self.data_type!r}; use 'xdm' or 'raw'")
+        if self.data_type == "raw" and not self.flow_id:
+            self._fault("flow_id", "is missing; raw data needs the id of its dataflow")
+        if self.flow_id_in not in ("header", "query"):
+            self._fault("flow_id_in", f"is {self.flow_id_in!r}; use 'header' or 'query'")
         if self.schema_class not in ("event", "record"):
             self._fault("schema_class", f"is {self.schema_class!r}; use 'event' or 'record'")
         if self.schema_version < 1:
@@ -89,13 +108,22 @@ class AdobeDccs(Destination):
 
     @cached_property
     def limits(self) -> Limits:
-        """200 messages and 950,000 bytes, or what the operator lowered them to."""
-        return self.limited(EVENTS_MAX, BYTES_MAX, len(_OPEN) + len(_CLOSE))
+        """200 messages and 950,000 bytes, or what the operator lowered them to; one message of raw data."""
+        alone = self.data_type == "raw" and self.batch_events_max is None
+        return self.limited(1 if alone else EVENTS_MAX, BYTES_MAX)
 
     def check(self, event: Any, wall_ms: int) -> Draft:
-        """Check an event or a full message and encode it for the store; a full message keeps its own envelope."""
+        """Check an event or a full message and encode it for the store; a full message keeps its own envelope.
+
+        Raw data is stored as it is: what means what in it is the mapping's business.
+        """
         event = require_object(event, "")
         warnings: list[str] = []
+        if self.data_type == "raw":
+            payload = encode_json(check_raw(event))
+            check_size(len(payload) - len(_RAW) - 1, BYTES_MAX - FRAME_BYTES, "Adobe streaming ingestion")
+            reference = reference_at(event, self.reference_path, warnings) if self.reference_path else None
+            return Draft(payload, -1, None, reference, False, tuple(warnings))
         timed = self.schema_class == "event"
         if "xdm" in event:
             self._check_wrapped(event)
@@ -105,13 +133,13 @@ class AdobeDccs(Destination):
             size = len(payload) - len(_WRAPPED) - 1
             item_size = size + self._envelope_size
         else:
-            _refuse_shape(event)
+            refuse_shape(event)
             fields = check_message(event, self.org_id)
             entity = complete(fields, "body.xdmEntity", wall_ms, timed=timed)
-            payload = encode_json(_message_with(event, entity, fields))
+            payload = encode_json(message_with(event, entity.fields, fields))
             id_offset = _MESSAGE_ID_OFFSET
             size = item_size = len(payload)
-        check_size(item_size, BYTES_MAX - len(_OPEN) - len(_CLOSE), "Adobe streaming ingestion")
+        check_size(item_size, BYTES_MAX - FRAME_BYTES, "Adobe streaming ingestion")
         profile_max = PROFILE_EVENT_BYTES_MAX if timed else PROFILE_RECORD_BYTES_MAX
         if size > profile_max and "xdm" not in event:
             size = len(encode_json(entity.fields))  # a full message was measured with its envelope
@@ -127,29 +155,36 @@ class AdobeDccs(Destination):
         return split_document(document, "messages")
 
     def item(self, payload: bytes) -> bytes:
-        """The event in today's envelope, or the full message as it is."""
+        """The event in today's envelope, raw data or a full message as it is."""
         if not payload.startswith(_WRAPPED):
-            return payload
+            return payload[len(_RAW) : -1] if payload.startswith(_RAW) else payload
         before, after = self._envelope
         return before + payload[len(_WRAPPED) : -1] + after
 
     def encode(self, batch: Batch) -> HttpRequest:
         """The batch as one request; DCCS takes no request id, its answer names the batch instead.
 
-        An event whose outcome could not be told apart from others' goes to the single endpoint: there it can.
+        An event alone goes to the single endpoint, where its outcome is beyond doubt.
         """
         # Always on a fresh connection: no answer of DCCS says which request it is for, and a stray one that accepts as
         # many messages would pass for ours.
-        if _single(batch):
-            return HttpRequest("POST", self.single_url, self.headers(), batch.items[0], fresh=True)
-        body = _OPEN + b",".join(batch.items) + _CLOSE
-        return HttpRequest("POST", self.batch_url, self.headers(), body, fresh=True)
+        if len(batch) == 1:
+            body = self.framing.alone(self.item(batch.records[0].payload))
+            return HttpRequest("POST", self.single_url, self.headers(), body, fresh=True)
+        return HttpRequest("POST", self.batch_url, self.headers(), self.framing.document(batch.items), fresh=True)
+
+    def headers(self) -> dict[str, str]:
+        """Those of every destination, and for raw data the flow id: XDM messages carry it themselves."""
+        found = super().headers()
+        if self.data_type == "raw" and self.flow_id and self.flow_id_in == "header":
+            found[FLOW_ID] = self.flow_id
+        return found
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What DCCS's answer means; never raises, and accepts nothing but 200 and 207."""
-        wrapped = tuple(record.payload.startswith(_WRAPPED) for record in batch.records)
+        ours = tuple(record.payload.startswith((_WRAPPED, _RAW)) for record in batch.records)
         inlet = self._inlet["inlet"]
-        return answers.interpret(batch, response, wrapped, self.name, inlet=inlet, single=_single(batch))
+        return answers.interpret(batch, response, ours, self.name, inlet=inlet, single=len(batch) == 1)
 
     @cached_property
     def single_url(self) -> str:
@@ -163,7 +198,8 @@ class AdobeDccs(Destination):
 
     def _url(self, between: str) -> str:
         path = f"{self._inlet['before']}/{between}{self._inlet['inlet']}"
-        return urlsplit(self.endpoint)._replace(path=path).geturl()
+        query = urlencode({FLOW_ID: self.flow_id}) if self.data_type == "raw" and self.flow_id_in == "query" else ""
+        return urlsplit(self.endpoint)._replace(path=path, query=query).geturl()
 
     @cached_property
     def _inlet(self) -> re.Match[str]:
@@ -204,28 +240,3 @@ class AdobeDccs(Destination):
                 field="xdm",
                 remedy="Set what is missing, or enqueue a full message with header and body.",
             )
-
-
-def _single(batch: Batch) -> bool:
-    return len(batch) == 1 and batch.records[0].travel_max == 0
-
-
-def _message_with(event: dict[str, Any], entity: Entity, fields: dict[str, Any]) -> dict[str, Any]:
-    """The message with what was added to its entity, and that one first where its `_id` stands at a constant offset."""
-    if entity.fields is fields:
-        return event
-    body = {"xdmEntity": None, **event["body"]}
-    body["xdmEntity"] = entity.fields
-    return {"body": body, "header": event["header"]}
-
-
-def _refuse_shape(event: dict[str, Any]) -> None:
-    if "data" in event and not MESSAGE_KEYS & event.keys():
-        raise InvalidEvent(
-            'raw data is for an inlet with data_type = "raw", which this version does not send',
-            field="data",
-            remedy='Hand over XDM: {"xdm": {…}}.',
-        )
-    refuse_document(event, "messages")
-    if not MESSAGE_KEYS & event.keys():
-        raise InvalidEvent("the event has no 'xdm'", field="xdm", remedy='Hand over {"xdm": {…}}, or header and body.')

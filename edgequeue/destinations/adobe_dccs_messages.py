@@ -1,4 +1,5 @@
-"""The check of a full DCCS message, `{"header": {…}, "body": {…}}`, that an application brings itself.
+"""The checks of what DCCS takes beside events to be wrapped: full messages, `{"header": {…}, "body": {…}}`, that an
+application brings itself, and raw data.
 
 Pure. What is refused here is what the service is documented to refuse; everything else is sent as it is.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgequeue.destinations.payload import refuse_other_keys, require_object
+from edgequeue.destinations.payload import refuse_document, refuse_other_keys, require_object
 from edgequeue.errors import InvalidEvent
 
 MESSAGE_KEYS = frozenset(("header", "body"))
@@ -41,6 +42,42 @@ def check_message(message: dict[str, Any], org_id: str | None) -> dict[str, Any]
     if "xdmEntity" not in body:
         raise InvalidEvent("is missing", field="body.xdmEntity", remedy="Put the XDM fields there.")
     return require_object(body["xdmEntity"], "body.xdmEntity")
+
+
+def message_with(event: dict[str, Any], completed: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """The message with what was added to its entity, and that one first where its `_id` stands at a constant offset."""
+    if completed is fields:
+        return event
+    body = {"xdmEntity": None, **event["body"]}
+    body["xdmEntity"] = completed
+    return {"body": body, "header": event["header"]}
+
+
+def check_raw(event: dict[str, Any]) -> dict[str, Any]:
+    """`{"data": {…}}` and nothing beside it; the service wants a JSON object, whose meaning its mapping knows."""
+    if "data" not in event:
+        refuse_document(event, "messages")
+        raise InvalidEvent(
+            "the event has no 'data', and this inlet takes raw data",
+            field="data",
+            remedy='Hand over {"data": {…}}, or set data_type = "xdm" for an inlet that takes XDM.',
+        )
+    refuse_other_keys(event, frozenset(("data",)), "", "Raw data stands under 'data' alone.")
+    require_object(event["data"], "data")
+    return event
+
+
+def refuse_shape(event: dict[str, Any]) -> None:
+    """InvalidEvent for what is neither an event to be wrapped nor a full message."""
+    if "data" in event and not MESSAGE_KEYS & event.keys():
+        raise InvalidEvent(
+            "raw data is for an inlet that takes it, and this one takes XDM",
+            field="data",
+            remedy='Hand over {"xdm": {…}}, or set data_type = "raw" and flow_id for a raw inlet.',
+        )
+    refuse_document(event, "messages")
+    if not MESSAGE_KEYS & event.keys():
+        raise InvalidEvent("the event has no 'xdm'", field="xdm", remedy='Hand over {"xdm": {…}}, or header and body.')
 
 
 def _schema_ref(header: dict[str, Any]) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from edgequeue.destinations import adobe_answers as answers
 from edgequeue.destinations.adobe_events import (
     PROFILE_EVENT_BYTES_MAX,
     check_identity_map,
-    check_size,
     complete,
     profile_warning,
 )
 from edgequeue.destinations.base import Destination
 from edgequeue.destinations.payload import (
+    check_size,
     encode_json,
     reference_at,
     refuse_document,
@@ -40,7 +40,7 @@ EVENTS_MAX = 100
 BYTES_MAX = 60_000
 """Bytes of a request body: Adobe's guardrail is 64 KB, with a margin because KB is 1000 or 1024."""
 
-_OPEN, _CLOSE = b'{"events":[', b"]}"
+FRAME_BYTES = len(b'{"events":[]}')
 _ID_OFFSET = len(b'{"xdm":{"_id":"')
 _KEYS = frozenset(("xdm", "data", "query"))
 _PARAMETERS = ("dataStreamId", "datastreamId")
@@ -59,6 +59,7 @@ class AdobeEdge(Destination):
 
     type: ClassVar[str] = "adobe-edge"
     credential_headers: ClassVar[tuple[str, ...]] = ("authorization", "x-api-key", "x-gw-ims-org-id")
+    encodings: ClassVar[tuple[str, ...]] = ("json", "smile")
 
     datastream_id: str = ""
     datastream_parameter: str = "dataStreamId"
@@ -86,7 +87,7 @@ class AdobeEdge(Destination):
     @cached_property
     def limits(self) -> Limits:
         """100 events and 60,000 bytes, or what the operator lowered them to."""
-        return self.limited(EVENTS_MAX, BYTES_MAX, len(_OPEN) + len(_CLOSE))
+        return self.limited(EVENTS_MAX, BYTES_MAX)
 
     def check(self, event: Any, wall_ms: int) -> Draft:
         """Check shape, identities, timestamp and size, and encode the event as it stands in a request."""
@@ -107,7 +108,7 @@ class AdobeEdge(Destination):
             event["xdm"] = entity.fields
         payload = encode_json(event)
         size = len(payload)
-        check_size(size, BYTES_MAX - len(_OPEN) - len(_CLOSE), "Adobe Edge")
+        check_size(size, BYTES_MAX - FRAME_BYTES, "Adobe Edge")
         if size > PROFILE_EVENT_BYTES_MAX:
             warnings.append(profile_warning(size, PROFILE_EVENT_BYTES_MAX))
         reference = reference_at(event, self.reference_path, warnings) if self.reference_path else None
@@ -128,7 +129,7 @@ class AdobeEdge(Destination):
         if self.silent:
             parameters["silent"] = "true"
         url = f"{self.endpoint.rstrip('/')}{self.path}?{urlencode(parameters)}"
-        return HttpRequest("POST", url, self.headers(), _OPEN + b",".join(batch.items) + _CLOSE)
+        return HttpRequest("POST", url, self.headers(), self.framing.document(batch.items))
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What Edge's answer means; never raises, and accepts nothing but 200, 202, 204 (silent) and 207."""

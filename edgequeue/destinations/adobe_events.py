@@ -157,14 +157,6 @@ def _no_identity(what: str) -> InvalidEvent:
     )
 
 
-def check_size(size: int, size_max: int, where: str) -> None:
-    """InvalidEvent when the event would not fit into any request: `size` and `size_max` in bytes as encoded."""
-    if size > size_max:
-        raise InvalidEvent(
-            f"the event has {size:,} bytes; {where} takes at most {size_max:,}", remedy="Make it smaller, or split it."
-        )
-
-
 def profile_warning(size: int, size_max: int) -> str:
     """What becomes of something that is too large for Profile; sizes in bytes of JSON."""
     return f"{size:,} bytes: above {size_max:,} Adobe's Profile drops it without a word (the data lake keeps it)"

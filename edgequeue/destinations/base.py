@@ -1,8 +1,8 @@
 """What a destination is: its settings, its limits, what it takes, how it is written and how its answers are read.
 
 A destination is a frozen dataclass of its settings, and everything it does is pure: no network, no clock, no dice.
-The worker carries the bytes. A new one subclasses `Destination` and passes the contract suite in
-`tests/contract/destination.py`.
+The worker carries the bytes. A new one subclasses `Destination` and passes the suite `edgequeue.testing.contract`;
+`docs/destinations.md` shows how.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from edgequeue.auth import Anonymous, Credentials
+from edgequeue.destinations.framing import Adding, Framing, JsonFraming, SmileFraming
 from edgequeue.errors import ConfigError
 from edgequeue.model import Batch, Draft, HttpRequest, HttpResponse, Limits
 from edgequeue.outcome import Outcome
@@ -34,6 +37,10 @@ class Destination(ABC):
     type: ClassVar[str]
     credential_headers: ClassVar[tuple[str, ...]] = ("authorization",)
     """Which of the account's headers the service asks for."""
+    list_key: ClassVar[str] = "events"
+    """The list of a request document that the items stand in."""
+    encodings: ClassVar[tuple[str, ...]] = ("json",)
+    """What `encoding` may be; "smile" only where the service is documented to take it."""
 
     name: str
     _: KW_ONLY
@@ -41,6 +48,8 @@ class Destination(ABC):
     auth: Credentials | None = None
     enabled: bool = True
     encoding: str = "json"
+    smile_shared_values: bool = False
+    not_before: datetime | None = None
     sandbox_name: str | None = None
     path: str | None = None
     reference_path: str | None = None
@@ -71,8 +80,10 @@ class Destination(ABC):
             value = getattr(self, key)
             if value is not None and not value > 0:
                 self._fault(key, f"is {value}; it must be more than 0")
-        if self.encoding != "json":
-            self._fault("encoding", f"is {self.encoding!r}; this version writes 'json'")
+        if self.encoding not in self.encodings:
+            self._fault("encoding", f"is {self.encoding!r}; this type writes {' or '.join(map(repr, self.encodings))}")
+        if self.not_before is not None and self.not_before.tzinfo is None:
+            self._fault("not_before", "has no time zone; write it as 2026-11-21T10:45:00Z")
 
     # --- to be written for each type -----------------------------------------------------------------------------
 
@@ -116,19 +127,43 @@ class Destination(ABC):
         """Where the requests go: what was learned of one place counts for nothing at another."""
         return f"{self.type} {self.endpoint}{self.path or ''}"
 
+    @property
+    def not_before_ms(self) -> int | None:
+        """`not_before` in milliseconds since 1970."""
+        return None if self.not_before is None else round(self.not_before.timestamp() * 1000)
+
+    @cached_property
+    def framing(self) -> Framing:
+        """How the items of a request stand together."""
+        if self.encoding == "smile":
+            return SmileFraming(self.list_key, shared_values=self.smile_shared_values)
+        return JsonFraming(self.list_key)
+
+    @cached_property
+    def in_json(self) -> Self:
+        """The same destination without Smile, for a service that turns out not to take it."""
+        return self if self.encoding == "json" else replace(self, encoding="json")
+
+    def begin(self) -> Adding:
+        """A new request: what each stored payload adds to its body."""
+        if self.encoding == "json":
+            return self.item
+        add = self.framing.begin()
+        return lambda payload: add(self.item(payload))
+
     def headers(self) -> dict[str, str]:
         """The headers every request has, apart from credentials."""
-        found = {"content-type": "application/json", "accept": "application/json"}
+        found = {"content-type": self.framing.content_type, "accept": "application/json"}
         if self.sandbox_name:
             found["x-sandbox-name"] = self.sandbox_name
         return found
 
-    def limited(self, events_max: int, bytes_max: int, frame_bytes: int) -> Limits:
+    def limited(self, events_max: int, bytes_max: int) -> Limits:
         """The service's limits, lowered where the operator set lower ones."""
         return Limits(
             events_max=min(events_max, self.batch_events_max or events_max),
             bytes_max=min(bytes_max, self.batch_bytes_max or bytes_max),
-            frame_bytes=frame_bytes,
+            frame_bytes=self.framing.frame_bytes,
         )
 
     def _fault(self, key: str, text: str) -> None:

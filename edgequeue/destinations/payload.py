@@ -84,6 +84,14 @@ def refuse_document(event: Mapping[str, Any], key: str) -> None:
         )
 
 
+def check_size(size: int, size_max: int, where: str) -> None:
+    """InvalidEvent when the event would not fit into any request: `size` and `size_max` in bytes as encoded."""
+    if size > size_max:
+        raise InvalidEvent(
+            f"the event has {size:,} bytes; {where} takes at most {size_max:,}", remedy="Make it smaller, or split it."
+        )
+
+
 def reference_at(event: Mapping[str, Any], path: str, warnings: list[str]) -> str | None:
     """The application's own key for the event: the text or whole number at a dotted path, None when it is missing.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from enum import Enum
@@ -34,10 +34,12 @@ class ScriptedTransport:
     An answer is an HttpResponse, a NotSent or MaybeSent to raise, a function of the request (which may raise one of
     them), or `SILENCE`. An answer came on a new connection unless it says `reused`; a `fresh` request's always did.
     `requests` and `credentials` keep what was sent, also where no answer came. It is a transport, and it is what a
-    queue wants as `transport`: a function that makes one, which follows the same script. Safe from any thread.
+    queue wants as `transport`: a function that makes one, which follows the same script. Transports with another `way`
+    have a network of their own. Safe from any thread.
     """
 
-    def __init__(self, answers: Iterable[Answer] = (), *, then: Answer = OFFLINE) -> None:
+    def __init__(self, answers: Iterable[Answer] = (), *, then: Answer = OFFLINE, way: Hashable = None) -> None:
+        self.way = way
         self.requests: list[HttpRequest] = []
         self.credentials: list[Mapping[str, str]] = []
         self.closed = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -71,6 +71,11 @@ class HttpxTransport:
         idle, self._idle = self._idle, []
         for line in idle:
             line.close()  # ours only: the parent's connection stays open
+
+    @property
+    def way(self) -> Hashable:
+        """The proxy and the certificates: with the same ones another transport fares as this one does."""
+        return self._opening.proxy, self._opening.ca_file, self._opening.client_cert
 
     def send(self, request: HttpRequest, credentials: Mapping[str, str]) -> HttpResponse:
         """Send one request and read its answer. Raises NotSent or MaybeSent, after `timeout_seconds` at the latest."""

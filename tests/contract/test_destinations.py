@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,23 @@ import pytest
 from edgequeue.destinations import destination_class, destination_types
 from edgequeue.destinations.adobe_dccs import AdobeDccs
 from edgequeue.destinations.adobe_edge import AdobeEdge
-from edgequeue.errors import ConfigError
-from tests.contract.destination import DestinationContract
+from edgequeue.errors import ConfigError, InvalidEvent
+from edgequeue.testing.contract import WALL_MS, DestinationContract
 
 
-class TestAdobeEdge(DestinationContract):
+class Adobe(DestinationContract):
+    """What holds for both of Adobe's services."""
+
+    successes = frozenset((200, 202, 204, 207))
+
+    def test_unknown_keys_are_refused(self) -> None:
+        """What would not travel is not taken without a word."""
+        for event in ({"nonsense": 1}, {**self.good_event(), "nonsense": 1}):
+            with pytest.raises(InvalidEvent):
+                self.destination.check(event, WALL_MS)
+
+
+class TestAdobeEdge(Adobe):
     """Edge, without credentials and with answers."""
 
     destination = AdobeEdge("web", datastream_id="3849362a-f325-4418-8cc8-993342b254f7")
@@ -38,7 +51,7 @@ class TestAdobeEdgeSilent(TestAdobeEdge):
     destination = AdobeEdge("web", datastream_id="3849362a-f325-4418-8cc8-993342b254f7", silent=True)
 
 
-class TestAdobeDccs(DestinationContract):
+class TestAdobeDccs(Adobe):
     """DCCS with events that are wrapped when they are sent."""
 
     destination = AdobeDccs(
@@ -57,7 +70,40 @@ class TestAdobeDccs(DestinationContract):
         }
 
 
-class TestAdobeDccsFullMessage(DestinationContract):
+class TestAdobeDccsRaw(Adobe):
+    """DCCS with raw data, several a request because that was asked for."""
+
+    destination = AdobeDccs(
+        "sensors",
+        endpoint="https://dcs.adobedc.net/collection/0f1e2d",
+        data_type="raw",
+        flow_id="d3c0ffee",
+        batch_events_max=50,
+    )
+
+    def good_event(self) -> dict[str, Any]:
+        return {"data": {"sensor": "door-3", "opened": True, "celsius": 4.5, "note": None}}
+
+    def test_the_limits_are_sensible_and_can_be_lowered(self) -> None:
+        """Raw data travels alone unless a batch is asked for, because no document shows one."""
+        assert self.destination.limits.events_max == 50
+        alone = dataclasses.replace(self.destination, batch_events_max=None)
+        assert alone.limits.events_max == 1
+
+
+class TestAdobeEdgeSmile(TestAdobeEdge):
+    """Edge in Smile."""
+
+    destination = AdobeEdge("web", datastream_id="3849362a-f325-4418-8cc8-993342b254f7", encoding="smile")
+
+
+class TestAdobeDccsSmile(TestAdobeDccs):
+    """DCCS in Smile, with shared values."""
+
+    destination = dataclasses.replace(TestAdobeDccs.destination, encoding="smile", smile_shared_values=True)
+
+
+class TestAdobeDccsFullMessage(Adobe):
     """DCCS with messages that bring their own envelope."""
 
     destination = AdobeDccs("till", endpoint="https://dcs.adobedc.net/collection/0f1e2d")

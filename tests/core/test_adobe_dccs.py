@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -114,7 +115,8 @@ def refusal_of(document: Any, destination: AdobeDccs = TILL) -> InvalidEvent:
 def test_the_batch_url_is_made_from_the_inlet_url(endpoint: str, url: str) -> None:
     """The operator copies the URL that Adobe shows; both forms are taken."""
     destination = dataclasses.replace(TILL, endpoint=endpoint)
-    assert destination.encode(batch(SALE)).url == url
+    assert destination.encode(batch(SALE, SALE)).url == url
+    assert destination.encode(batch(SALE)).url == url.replace("/batch/", "/"), "one message alone"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,11 @@ def test_the_batch_url_is_made_from_the_inlet_url(endpoint: str, url: str) -> No
         ({"endpoint": "https://dcs.adobedc.net/collection/batch"}, "is no inlet URL"),
         ({"endpoint": "https://dcs.adobedc.net/collection/0f1e?syncValidation=true"}, "is no inlet URL"),
         ({"endpoint": ""}, "endpoint is missing"),
-        ({"data_type": "raw"}, "data_type is 'raw'; this version sends 'xdm'"),
+        ({"data_type": "json"}, "data_type is 'json'; use 'xdm' or 'raw'"),
+        ({"data_type": "raw"}, "flow_id is missing; raw data needs the id of its dataflow"),
+        ({"flow_id_in": "body"}, "flow_id_in is 'body'; use 'header' or 'query'"),
+        ({"encoding": "cbor"}, "encoding is 'cbor'; this type writes 'json' or 'smile'"),
+        ({"not_before": datetime(2026, 11, 21)}, "not_before has no time zone"),  # noqa: DTZ001
         ({"schema_class": "events"}, "schema_class is 'events'"),
         ({"schema_version": 0}, "schema_version is 0"),
         ({"path": "/collection/x"}, "path has no place here"),
@@ -193,7 +199,7 @@ def test_a_record_is_not_stamped() -> None:
         ({}, "xdm", "no 'xdm'"),
         ({"xdm": None}, "xdm", "not a NoneType"),
         ({"xdm": {}, "header": {}}, "", "'header'"),
-        ({"data": {"a": 1}}, "data", 'data_type = "raw"'),
+        ({"data": {"a": 1}}, "data", "this one takes XDM"),
         ({"messages": [SALE]}, "messages", "several events"),
         ({"xdm": {"timestamp": "today"}}, "xdm.timestamp", "no timestamp"),
         ({"xdm": {"_id": 5}}, "xdm._id", "must be a text"),
@@ -211,7 +217,7 @@ def test_an_event_fits_a_request_to_the_byte_or_is_refused() -> None:
     """Measured with its envelope, because that is what travels."""
     room = 950_000 - 15 - len(TILL.item(TILL.check({"xdm": {"pad": ""}}, WALL_MS).payload))
     largest = TILL.check({"xdm": {"pad": "x" * room}}, WALL_MS)
-    assert len(TILL.encode(Batch("r", (), (TILL.item(largest.payload),))).body) == 950_000
+    assert len(TILL.item(largest.payload)) + len(b'{"messages":[]}') == 950_000
     assert (
         "949,986 bytes; Adobe streaming ingestion takes at most 949,985"
         in refusal_of({"xdm": {"pad": "x" * (room + 1)}}).reason

@@ -25,7 +25,7 @@ def salvage(count: int, poison: set[int], in_flight: int) -> tuple[int, set[int]
     delivered: set[int] = set()
     dead: set[int] = set()
     while waiting:
-        loads = fill([waiting[number] for number in sorted(waiting)], limits, lambda payload: payload, in_flight)
+        loads = fill([waiting[number] for number in sorted(waiting)], limits, lambda: bytes, in_flight)
         for load in loads:
             requests += 1
             batch = Batch("request", load.records, load.items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from edgequeue.auth.tokens import (
 from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.model import HttpResponse, Problem
 from edgequeue.retry import HoldState
-from edgequeue.testing import ManualClock, ScriptedTransport
+from edgequeue.testing import SILENCE, ManualClock, ScriptedTransport
 
 TOKEN = HttpResponse(200, {}, b'{"access_token":"t0ken","expires_in":86399}')
 BUSY = HttpResponse(503, {}, b"busy")
@@ -156,6 +157,47 @@ def test_the_services_own_wait_is_honoured_by_hand(clock: ManualClock) -> None:
     assert len(service.requests) == 1
     clock.advance(1)
     assert not isinstance(ims.headers(service), Denied)
+
+
+# --- another way -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [MUTE, HttpResponse(503, {"content-type": "text/html"}, b"<html>")])
+def test_a_way_that_leads_nowhere_is_no_failure_of_another(
+    clock: ManualClock, answer: HttpResponse | MaybeSent
+) -> None:
+    """One destination's proxy is mute, or answers itself: those who go another way ask at once, and share the token."""
+    ims, lost = account(clock), ScriptedTransport(then=answer, way="proxy")
+    assert isinstance(ims.headers(lost), Denied)
+    assert isinstance(ims.headers(ScriptedTransport(then=TOKEN, way="proxy")), Denied), "the same way fares as it did"
+    assert not isinstance(ims.headers(ScriptedTransport([TOKEN])), Denied)
+    assert not isinstance(ims.headers(lost), Denied)
+    assert len(lost.requests) == 1
+
+
+def test_what_the_service_said_holds_whatever_the_way(clock: ManualClock) -> None:
+    """A busy token service, or one that refuses, is asked once for all."""
+    for answer in (BUSY, REFUSED):
+        ims, other = account(clock), ScriptedTransport(then=TOKEN, way="proxy")
+        ims.headers(ScriptedTransport([answer]))
+        assert isinstance(ims.headers(other), Denied)
+        assert other.requests == []
+
+
+def test_a_request_that_hangs_on_another_way_is_not_waited_for_long(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first token comes by the way that works, while the other request still hangs."""
+    monkeypatch.setattr("edgequeue.auth.tokens.OTHERS_SECONDS", 0.01)
+    ims, mute = account(clock), ScriptedTransport(then=SILENCE, way="proxy")
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(ims.headers, mute)
+        assert mute.wait_for_requests(1)
+        headers = ims.headers(ScriptedTransport([TOKEN]))
+        mute.abort()
+        assert isinstance(hanging.result(), Denied)
+    assert not isinstance(headers, Denied)
+    assert ims.headers(mute) == headers
 
 
 # --- a changed secret ------------------------------------------------------------------------------------------------

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from edgequeue import AdobeEdge, ConfigError, EventQueue, StoreDamaged, StoreError
+from edgequeue import AdobeEdge, Bearer, ConfigError, EventQueue, StoreDamaged, StoreError
 from edgequeue.emulator import Emulator, Fault
 from edgequeue.errors import QueueBusy
-from edgequeue.model import HttpResponse
+from edgequeue.model import HttpResponse, Priority, Problem
+from edgequeue.retry import Hold, HoldState
 from edgequeue.store.facade import SqliteStore
-from edgequeue.testing import ManualClock, ScriptedTransport, accept
+from edgequeue.testing import ManualClock, MemoryStore, ScriptedTransport, accept, response
+from edgequeue.worker import Worker
 
 EVENT = {"xdm": {"identityMap": {"Till": [{"id": "till-7", "primary": True}]}}}
 
@@ -118,6 +120,50 @@ def test_a_worker_without_its_lease_stops_sending(tmp_path: Path) -> None:
             assert second.status().ledger.balanced
             assert second.status().ledger.pending == 0
             assert all(count <= 2 for count in service.arrived.by_id.values())
+
+
+class _FailingAtFirst(MemoryStore):
+    """Its first answers are errors, as a disk's that is just being mended."""
+
+    failures = 1
+
+    def hold(self, name: str) -> Hold:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("the disk is full")
+        return super().hold(name)
+
+
+def test_a_worker_that_starts_on_a_failing_disk_begins_when_it_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread does not end for good with the first error; and what was paused is still tried at once."""
+    monkeypatch.setattr("edgequeue.worker.STORE_TROUBLE_SECONDS", 0.001)
+    store, place, network = _FailingAtFirst(ManualClock()), web(), ScriptedTransport(then=accept)
+    store.register("web", place.type)
+    store.put("web", place.check(EVENT, store.wall_ms()), Priority.NORMAL, 1.0)
+    far_ms = store.now_ms() + 10**9
+    store.set_hold("web", Hold(HoldState.PAUSED, until_ms=far_ms, problem=Problem("http_401", "refused")))
+    worker = Worker(store, place, network, kind="test")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    assert network.wait_for_requests(1)
+    worker.stop()
+    thread.join()
+    assert store.failures == 0
+
+
+@pytest.mark.parametrize("token", ["s3cr3t-token", "requestId", "EXEG-0104"])
+def test_an_answer_that_repeats_the_token_is_kept_without_it(tmp_path: Path, token: str) -> None:
+    """A refusal that quotes our own header leaks nothing; a "token" that is a piece of all answers misreads none."""
+    problem = {"type": "https://ns.adobe.com/aep/errors/EXEG-0104-422", "detail": f"the caller sent {token}"}
+    network = ScriptedTransport([response(422, problem)], then=accept)
+    place = AdobeEdge("web", datastream_id="d", endpoint="https://server.example", auth=Bearer(token))
+    with EventQueue(tmp_path / "queue.db", [place], transport=lambda _: network) as queue:
+        dead = queue.enqueue(EVENT)
+        assert queue.sync().dead == 1
+        queue.enqueue_many([EVENT] * 3)
+        assert queue.sync().delivered == 3
+        shown = str([queue.get(dead), queue.requests(), queue.status()])
+        assert token != "s3cr3t-token" or (token not in shown and "the caller sent [the token]" in shown)
 
 
 def test_a_lock_is_given_back_wherever_ctrl_c_comes(tmp_path: Path) -> None:
