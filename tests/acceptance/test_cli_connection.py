@@ -92,6 +92,26 @@ def test_a_second_create_finds_everything_and_writes_the_destination(cli: Cli, p
     assert cli.config.read_text() == after
 
 
+@pytest.mark.parametrize("more", [(), ("--open",), ("--data-type", "raw", "--mapping", "m.csv")])
+def test_what_was_just_made_is_written_with_its_five_minutes(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    """edgequeue reads what was written, and sends nothing before the dataflow is ready."""
+    monkeypatch.chdir(cli.directory)
+    Path("m.csv").write_text(MAPPING)
+    found = cli.json("connection", "create", "till", *WHAT, *more, "--write")
+    assert found["written"] == str(cli.config)
+    assert found["toml"] in cli.config.read_text()
+    settings = parse_settings(cli.config.read_text(), cli.config)
+    till: Any = settings.destinations["till"]
+    assert till.not_before.strftime("%Y-%m-%dT%H:%M:%S.000Z") == found["not_before"]
+    assert till.data_type == ("raw" if "raw" in more else "xdm")
+    assert (till.auth is None) == ("--open" in more)
+    event = {"data": {"firstName": "Ada"}} if "raw" in more else {"xdm": {"eventType": "sale"}}
+    assert cli("enqueue", "--to", "till", stdin=json.dumps(event)).exit_code == 0
+    assert cli.json("status")["destinations"]["till"]["state"] == "waiting"
+
+
 def test_a_link_to_the_configuration_stays_one(cli: Cli, platform: Platform) -> None:
     """The file that it leads to is replaced."""
     assert cli("connection", "create", "till", *WHAT).exit_code == 0
