@@ -96,12 +96,16 @@ def create(ctx: click.Context, /, name: str, write: bool, dry_run: bool, as_json
         made = run.made(client)
     keys = _keys(wanted, service, made)
     path = state.find_config()
-    if not as_json:
-        output.destination(destination, keys, None if write else path)
-    if write:
-        write_destination(path, destination, keys)
-    if as_json:
-        output.made_json(wanted, run.parts, destination, keys, run.warnings, path if write else None)
+    written = None
+    try:  # written before it is shown: a reader that goes away must not keep it from being written
+        if write:
+            write_destination(path, destination, keys)
+            written = path
+    finally:
+        if as_json:
+            output.made_json(wanted, run.parts, destination, keys, run.warnings, written)
+        else:
+            output.destination(destination, keys, None if written else path)
 
 
 @connection.command("list", epilog=epilog("edgequeue connection list", "edgequeue connection list --json | jq .name"))

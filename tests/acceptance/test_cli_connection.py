@@ -132,6 +132,10 @@ def test_a_destination_of_that_name_for_another_inlet_is_kept(cli: Cli, platform
     assert result.exit_code == 2
     assert "[destinations.web] is there and sends to another inlet" in result.stderr
     assert "[destinations.web]" in result.stdout
+    assert (
+        '"written":null'
+        in cli("connection", "create", "till", *WHAT, "--write", "--destination", "web", "--json").stdout
+    )
     assert cli("connection", "create", "till", *WHAT, "--write", "--destination", "web-2").exit_code == 0
 
 
