@@ -12,6 +12,8 @@
     │   ├── StoreDamaged                        not a database, or a damaged one; it is never deleted
     │   └── SchemaError                         the tables are not of this version
     │       └── SchemaTooNew                    written by a newer edgequeue
+    ├── ServiceError                            Adobe's Flow Service refused a step; what was made before stays
+    │   └── ServiceUnavailable                  it cannot be reached, or asks to wait; the same command goes on later
     └── TransportError                          one request got no answer; never leaves the worker
         ├── NotSent                             no byte went out: the service cannot have seen it
         └── MaybeSent                           it may have arrived: the outcome is unknown
@@ -90,6 +92,19 @@ class SchemaError(StoreError):
 
 class SchemaTooNew(SchemaError):
     """The database was written by a newer edgequeue; upgrade this one."""
+
+
+class ServiceError(EdgeQueueError):
+    """A step of setting up a connection was refused; `step` names it, `code` is the service's own or "conflict"."""
+
+    def __init__(self, message: str, *, step: str, code: str) -> None:
+        self.step = step
+        self.code = code
+        super().__init__(message)
+
+
+class ServiceUnavailable(ServiceError):
+    """A step could not be done now: no network, or the service asks to wait. The same command goes on later."""
 
 
 class TransportError(EdgeQueueError):

@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Set up": {
         "init": Entry("setup", "init", "Write a configuration and create the queue."),
         "doctor": Entry("doctor", "doctor", "Check everything; say what is wrong and what to do."),
+        "connection": Entry("connection", "connection", "Adobe streaming connections: create, show, list."),
         "completion": Entry("setup", "completion", "Print the script that completes commands in your shell."),
     },
     "Send": {

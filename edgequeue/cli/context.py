@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from edgequeue.errors import ConfigError, InvalidEvent, QueueFull, StoreError
+from edgequeue.errors import ConfigError, InvalidEvent, QueueFull, ServiceError, ServiceUnavailable, StoreError
 
 if TYPE_CHECKING:
     from edgequeue.config import Settings
@@ -166,7 +166,9 @@ def explained(error: Exception) -> tuple[Code, str]:
     match error:
         case StoreError() | QueueFull():
             return Code.STORE, str(error)
-        case ConfigError() | InvalidEvent():
+        case ServiceUnavailable():
+            return Code.REMAIN, str(error)
+        case ConfigError() | InvalidEvent() | ServiceError():
             return Code.WRONG, str(error)
         case OSError() if error.filename is not None:
             return Code.UNEXPECTED, f"{error.filename}: {error.strerror}"

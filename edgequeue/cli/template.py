@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from edgequeue.config.editing import key_text, quoted
 
 ACCOUNT = "adobe"
 """The name of the account that is written."""
@@ -78,7 +79,7 @@ def _queue(answers: Answers) -> Iterable[str]:
 
 
 def _destination(answers: Answers) -> Iterable[str]:
-    yield f"[destinations.{answers.name if _bare(answers.name) else quoted(answers.name)}]"
+    yield f"[destinations.{key_text(answers.name)}]"
     yield f"type = {quoted(answers.type)}"
     if answers.type == "adobe-edge":
         yield _line("endpoint", answers.endpoint, "https://edge.adobedc.net", "with auth: https://server.adobedc.net")
@@ -126,12 +127,3 @@ def _auth(answers: Answers) -> Iterable[str]:
 def _line(key: str, value: str | None, example: str, comment: str) -> str:
     written = f"{key} = {quoted(value)}" if value else f"# {key} = {quoted(example)}"
     return f"{written}   # {comment}"
-
-
-def quoted(text: str) -> str:
-    """A TOML string: JSON's escapes are TOML's, but for the one character that only TOML wants escaped."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _bare(name: str) -> bool:
-    return name.isascii() and name.replace("_", "").replace("-", "").isalnum()

@@ -22,6 +22,7 @@ from edgequeue.config.wording import nearest
 from edgequeue.destinations import destination_class, destination_types
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import ConfigError
+from edgequeue.flow_service.settings import FlowService
 
 DATABASE_VARIABLE = "EDGEQUEUE_DATABASE"
 
@@ -61,6 +62,7 @@ class Settings:
     queue: QueueSettings
     destinations: Mapping[str, Destination] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    flow_service: FlowService | None = None
 
 
 def load_settings(path: Path) -> Settings:
@@ -94,12 +96,13 @@ def parse_settings(text: str, path: Path) -> Settings:
 def _parse(text: str, path: Path, database: str | None) -> tuple[Settings, list[str]]:
     """The settings, and which secrets stand in the text itself. `database` stands above the one in the text."""
     root = Table(path, "", _toml(text, path))
-    root.check_keys(("queue", "destinations", "auth"))
+    root.check_keys(("queue", "destinations", "auth", "flow_service"))
     queue = _queue(root.child("queue"), database)
     accounts = {name: _account(table) for name, table in root.child("auth").children().items()}
     tables = root.child("destinations").children()
     destinations = {name: _destination(name, replace(table, accounts=accounts)) for name, table in tables.items()}
-    return Settings(path, queue, destinations), root.literals
+    flow_service = _flow_service(replace(root.child("flow_service"), accounts=accounts))
+    return Settings(path, queue, destinations, flow_service=flow_service), root.literals
 
 
 def _toml(text: str, path: Path) -> dict[str, Any]:
@@ -170,6 +173,14 @@ def _destination(name: str, table: Table) -> Destination:
         raise table.fault(str(error)) from error
     values = table.read(kind, also=["type"], given=["name"])
     return _built(table, lambda: kind(name=name, **values))
+
+
+def _flow_service(table: Table) -> FlowService | None:
+    """The table `[flow_service]`, which only who sets up connections needs."""
+    if not table.values:
+        return None
+    values = table.read(FlowService, given=["auth_name"])
+    return _built(table, lambda: FlowService(auth_name=table.text("auth"), **values))
 
 
 def _type(table: Table, known: tuple[str, ...]) -> str:

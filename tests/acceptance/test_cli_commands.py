@@ -19,7 +19,7 @@ from tests.acceptance.cli_harness import ROOT, Cli, event
 HEAVY = ("rich", "httpx", "sqlalchemy", "alembic", "backoff", "edgequeue.queue", "edgequeue.config")
 PROMISED = {
     *("init", "enqueue", "sync", "run", "status", "why", "list", "show", "find", "requests", "requeue", "prune"),
-    *("export", "doctor", "emulator", "demo", "completion"),
+    *("export", "doctor", "emulator", "demo", "completion", "connection"),
 }
 
 

@@ -17,6 +17,7 @@ from edgequeue import AdobeDccs, AdobeEdge, Bloomreach, Destination
 from edgequeue.cli import cli as group
 from edgequeue.config import QueueSettings, parse_settings
 from edgequeue.emulator.faults import FORMS, KINDS, MATCHING
+from edgequeue.flow_service.settings import FlowService
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,6 +47,7 @@ def test_every_setting_is_documented() -> None:
     """Each key of each table stands in docs/configuration.md, and no other does."""
     common = {one.name for one in fields(Destination)} - {"name"}
     assert parts("`[queue]`") == {one.name for one in fields(QueueSettings)}
+    assert parts("`[flow_service]`") == {one.name for one in fields(FlowService)} - {"auth_name"}
     assert parts("`[destinations.NAME]`, all types") == common | {"type"}
     for kind in (AdobeEdge, AdobeDccs, Bloomreach):
         own = {one.name for one in fields(kind)} - common - {"name"}

@@ -238,7 +238,7 @@ ERRORS = [
         "a key outside of tables",
         'database = "q.db"\n',
         "database is no known table",
-        "known are: auth, destinations, queue",
+        "known are: auth, destinations, flow_service, queue",
     ),
     ("a table that is none", "queue = 5\n", "queue is a whole number", "write a table, [queue]"),
     ("a list of tables", QUEUE + "[[destinations]]\n", "destinations is a list", "write a table"),
