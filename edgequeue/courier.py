@@ -7,7 +7,7 @@ client collapses from there on. They are daemons: a process that ends does not w
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 
 from edgequeue.errors import MaybeSent, TransportError
@@ -41,11 +41,12 @@ class Couriers:
             self._threads.append(thread)
 
     def send_all(
-        self, requests: Sequence[HttpRequest], credentials: Mapping[str, str]
+        self, requests: Sequence[HttpRequest], credentials: Mapping[str, str], heed: Callable[[Answer], None]
     ) -> tuple[list[Answer], BaseException | None]:
         """Answers in the order of the requests, and what interrupted the wait (Ctrl-C), if anything did.
 
-        An interruption ends the exchanges at once; those without an answer may have arrived.
+        `heed` hears each answer but the last, in the thread that waits. An interruption ends the exchanges at once;
+        those without an answer may have arrived.
         """
         self.ready(len(requests))
         back: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
@@ -57,6 +58,8 @@ class Couriers:
             try:
                 index, answer = back.get()
                 answers[index] = answer
+                if len(answers) < len(requests):
+                    heed(answer)
             except BaseException as raised:  # Ctrl-C: what was answered is still settled before it goes on
                 if interruption is not None:
                     break

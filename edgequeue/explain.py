@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,19 +15,29 @@ Clockface = Callable[[int], datetime]
 
 _NOBODY = "No worker is running: edgequeue sync sends once, edgequeue run for good."
 
+_THEY_FAIL = "they fail wherever they go"
+
 WORDS = {"ok": "ok", "offline": "offline", "backing_off": "backing off", "paused": "paused", "waiting": "waiting"}
 
 
 def destination_view(
-    row: DestinationRow, *, enabled: bool | None, now_ms: int, at: Clockface, closed: Hold | None = None
+    row: DestinationRow,
+    *,
+    enabled: bool | None,
+    now_ms: int,
+    at: Clockface,
+    closed: Hold | None = None,
+    place: str | None = None,
 ) -> DestinationView:
     """A destination as it is shown; `enabled` is None where the configuration does not have it. `closed`: its
-    `not_before`, where no worker has waited for it yet.
+    `not_before`, where no worker has waited for it yet. `place`: where its requests go (`Destination.place`); what was
+    learned of another place is not told.
     """
     waiting = row.hold.state is HoldState.WAITING
     if closed is not None and not waiting and closed.until_ms > row.hold.asked_until_ms:
         row = replace(row, hold=closed)
     state, next_ms = _state(row, enabled=enabled, now_ms=now_ms)
+    asked_ms = row.hold.asked_until_ms
     return DestinationView(
         type=row.type,
         state=state,
@@ -37,7 +47,26 @@ def destination_view(
         last_accepted_at=None if row.last_accepted_ms is None else at(row.last_accepted_ms),
         counts=row.counts,
         last_request=row.last_request,
+        asked_until=at(asked_ms) if asked_ms > now_ms else None,
+        worker=row.owner,
+        learned=tuple(_learned(row, now_ms, at)) if place == row.learned.place else (),
     )
+
+
+def _learned(row: DestinationRow, now_ms: int, at: Clockface) -> Iterator[str]:
+    """What was learned of a destination and shows in what is sent to it."""
+    learned, now = row.learned, at(now_ms)
+    if learned.bytes_max is not None and now_ms < learned.bytes_until_ms:
+        until = _clock(at(learned.bytes_until_ms), now)
+        size = f"{learned.bytes_max / 1000:,.0f} KB"
+        yield f"requests up to {size} until {until}, because larger ones did not get through"
+    count, due_ms = row.suspects
+    if count:
+        events, they = ("1 event", "it fails wherever it goes") if count == 1 else (f"{count:,} events", _THEY_FAIL)
+        when = f"; next try {_clock(at(due_ms), now)}" if due_ms is not None and due_ms > now_ms else ""
+        yield f"{events} set aside: {they}{when}"
+    if learned.echoes is False:
+        yield "answers are not checked by our request id, because the service does not repeat it"
 
 
 def _state(row: DestinationRow, *, enabled: bool | None, now_ms: int) -> tuple[str, int | None]:
@@ -92,17 +121,23 @@ def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: Wor
     waiting = {name: one for name, one in destinations.items() if one.counts.pending or one.counts.sending}
     if not waiting:
         return _nothing_waits(ledger)
-    troubled = [_trouble(name, one, now, running=worker is not None) for name, one in waiting.items()]
-    if any(troubled):
-        # A pause says itself what to run.
-        told = all(one.state in ("unconfigured", "paused") for one in waiting.values())
-        nobody = [] if worker is not None or told else [_NOBODY]
-        return " ".join([text for text in troubled if text] + nobody)
-    count = sum(one.counts.pending + one.counts.sending for one in waiting.values())
+    texts = [_trouble(name, one, now, running=worker is not None) for name, one in waiting.items() if one.state != "ok"]
+    well = {name: one for name, one in waiting.items() if one.state == "ok"}
+    if well:
+        texts.append(_sendable(well, worker, named=len(texts) > 0))
+    # A pause says itself what to run.
+    told = all(one.state in ("unconfigured", "paused") for one in waiting.values())
+    return " ".join(texts if worker is not None or told else [*texts, _NOBODY])
+
+
+def _sendable(well: Mapping[str, DestinationView], worker: WorkerView | None, *, named: bool) -> str:
+    """What waits where nothing holds it back; `named`: there is trouble elsewhere, so say where."""
+    count = sum(one.counts.pending + one.counts.sending for one in well.values())
+    to = f" for {', '.join(well)}" if named else ""
     if worker is None:
-        return f"{_events(count)}. {_NOBODY}"
+        return f"{_events(count)}{to}."
     who = "a sync" if worker.kind == "sync" else "the worker"
-    return f"{_events(count)} and {who} (process {worker.pid}) is sending."
+    return f"{_events(count)}{to} and {who} (process {worker.pid}) is sending."
 
 
 def _nothing_waits(ledger: Ledger) -> str:
@@ -122,21 +157,28 @@ def _events(count: int) -> str:
 
 
 def _trouble(name: str, view: DestinationView, now: datetime, *, running: bool) -> str:
-    """What holds a destination back, and what would help; nothing for one that is well."""
+    """How many events a destination holds back, and what `held_back` says."""
+    head = f"{_events(view.counts.pending + view.counts.sending)} for {name}"
+    return f"{head}: {held_back(view, now, running=running)}"
+
+
+def held_back(view: DestinationView, now: datetime, *, running: bool) -> str:
+    """What holds a destination's events back, since when, and what would help; nothing for one that is well.
+
+    A next try is promised only where somebody will make it: where a worker is `running`.
+    """
     if view.state == "ok":
         return ""
-    head = f"{_events(view.counts.pending + view.counts.sending)} for {name}"
-    # A next try is promised only where somebody will make it.
     when = f"; next try {_clock(view.next_attempt_at, now)}" if view.next_attempt_at and running else ""
     reason = view.reason
     if reason is None:
-        return f"{head}: each was refused and is tried again{when}."
+        return f"each was refused and is tried again{when}."
     since = f" since {_clock(reason.since, now)}" if reason.since else ""
     label = "" if view.state == "unconfigured" else f"{WORDS[view.state]}{since}: "
     help_text = f" {reason.remedy}" if reason.remedy else ""
     if view.state == "paused" and reason.code != "disabled":
         help_text += " Then run: edgequeue sync."
-    return f"{head}: {label}{reason.text.rstrip('.')}{when}.{help_text}"
+    return f"{label}{reason.text.rstrip('.')}{when}.{help_text}"
 
 
 def _clock(moment: datetime | None, now: datetime) -> str:

@@ -39,6 +39,7 @@ class Looking:
                 now_ms=now_ms,
                 at=store.at,
                 closed=self._closed_until(row.name, now_ms),
+                place=self._place(row.name),
             )
             for row in rows
             if row.name in self.destinations or row.counts.enqueued
@@ -107,6 +108,10 @@ class Looking:
     ) -> list[RequestView]:
         """What was sent, newest first; by the beginning of a request id when one is given."""
         return self._store.requests(destination, limit, request_id)
+
+    def _place(self, name: str) -> str | None:
+        found = self.destinations.get(name)
+        return None if found is None else found.place
 
     def _closed_until(self, name: str, now_ms: int) -> Hold | None:
         """The `not_before` of a destination that is still ahead, and that no worker has taken over."""

@@ -34,8 +34,9 @@ class Outcome:
 
     `verdict` holds for every event of the batch but those at the positions in `exceptions`. `split`: the batch was
     refused without saying for which event, so its events travel in smaller batches from now on; `singly`: the answer
-    cannot be told apart by event, so they travel one by one. `service` holds the ids that the service answered with; a
-    receipt with "{position}" in it is filled in for each event when it is shown.
+    cannot be told apart by event, so they travel one by one. `definite`: the service itself refused the batch, and in
+    its own words. `service` holds the ids that the service answered with; a receipt with "{position}" in it is filled
+    in for each event when it is shown.
 
     `told`: the answer speaks of each event apart. `too_large`: it was the size that was refused. `echoed`: whether it
     names our request's id, None where the service names none; `must_echo`: the service's documents promise that it
@@ -48,6 +49,7 @@ class Outcome:
     signal: Signal | None = WELL
     split: bool = False
     singly: bool = False
+    definite: bool = False
     service: Mapping[str, Any] = field(default_factory=dict)
     http_status: int | None = None
     told: bool = False
@@ -196,8 +198,11 @@ OURS = ("aborted", "interrupted", "closed")
 
 
 def signal_of(error: TransportError) -> Signal | None:
-    """What a request without an answer says about the destination; nothing when it was us who ended it."""
-    if error.code in OURS:
+    """What a request without an answer says about the destination; nothing when it was us who ended it.
+
+    A Retry-After binds, also that of an answer which was ended in its middle.
+    """
+    if error.code in OURS and not error.retry_after_seconds:
         return None
     if isinstance(error, NotSent):
         if error.code == "settings":
@@ -214,11 +219,12 @@ def _death(record: Claimed, problem: Problem | None) -> Death:
 
 
 def _kind(outcome: Outcome, delivered: int, dead: int, total: int) -> RequestOutcome:
+    """What the request as a whole is said to have come to; what was only kept was not refused."""
     if delivered == total:
         return RequestOutcome.ACCEPTED
     if delivered:
         return RequestOutcome.PARTIAL
-    if dead or outcome.split or outcome.verdict.disposition is Disposition.RETRY:
+    if dead or outcome.definite or outcome.verdict.disposition is Disposition.RETRY:
         return RequestOutcome.REJECTED
     if outcome.verdict.disposition is Disposition.UNKNOWN:
         return RequestOutcome.UNKNOWN

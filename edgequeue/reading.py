@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from edgequeue.errors import TransportError
 from edgequeue.learning import Doubt
 from edgequeue.model import Batch, Disposition, HttpResponse, Problem
 from edgequeue.outcome import Outcome, Verdict
@@ -62,7 +63,14 @@ def refused(response: HttpResponse, batch: Batch, problem: Problem, *, definite:
     if len(batch) > 1:
         verdict = Verdict(Disposition.DEFER, problem)
         too_large = response.status == 413
-        return Outcome(verdict, signal=signal, split=True, too_large=too_large, http_status=response.status)
+        return Outcome(
+            verdict,
+            signal=signal,
+            split=True,
+            definite=definite,
+            too_large=too_large,
+            http_status=response.status,
+        )
     if definite:
         return Outcome(Verdict(Disposition.REJECT, problem), signal=signal, http_status=response.status)
     problem = replace(problem, remedy=UNPROVEN)
@@ -82,7 +90,7 @@ def nobodys(response: HttpResponse, text: str, *, maybe_taken: bool = False) -> 
     problem = Problem("not_the_service", f"HTTP {response.status}: {text}", remedy, response.status)
     disposition = Disposition.UNKNOWN if maybe_taken else Disposition.DEFER
     # A proxy may ask for patience too; what came with a page of 200 or 302 is no plea of anybody's.
-    wait_seconds = retry_after_seconds(response) if response.status >= 400 else None
+    wait_seconds = asked_seconds(response)
     signal = Signal(HoldState.BACKING_OFF, problem, wait_seconds)
     return Outcome(
         Verdict(disposition, problem, doubt=Doubt.STRANGE),
@@ -97,6 +105,13 @@ def retry_after_seconds(response: HttpResponse) -> float | None:
     """The wait that the answer asks for; a date is read by the answer's own Date: our clock may be wrong."""
     now = parse_http_date(response.header("date")) or response.received_at
     return parse_retry_after(response.header("retry-after"), now)
+
+
+def asked_seconds(answer: HttpResponse | TransportError) -> float | None:
+    """The wait that binds: of a refusal or a failure, also where only the head of the answer came."""
+    if isinstance(answer, TransportError):
+        return answer.retry_after_seconds
+    return retry_after_seconds(answer) if answer.status >= 400 else None
 
 
 def shortened(text: str) -> str:

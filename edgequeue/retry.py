@@ -6,6 +6,7 @@ here, after the cap, so that a fleet which comes back together does not stay tog
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,9 @@ from edgequeue.model import Problem
 
 RETRY_AFTER_SECONDS_MAX = 3600.0
 """A longer Retry-After is clamped: no service may silence a device for days (wire-facts: cap at 1 h)."""
+
+_SECONDS = re.compile(r'\s*"?\+?([0-9]{1,12}(?:\.[0-9]{1,6})?)[0-9]*\s*(?:s|sec|seconds)?"?\s*(?:;.*)?$', re.ASCII)
+"""Seconds as they stand in the field: whole ones by the standard, and what servers write in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,23 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """
     if value is None:
         return None
-    text = value.strip()
-    numbers = [part.strip() for part in text.split(",")]  # a header that came twice is one with a comma
-    if all(part.isascii() and part.isdigit() for part in numbers):
-        return min(max(float(part[:12]) for part in numbers), RETRY_AFTER_SECONDS_MAX)
-    date = parse_http_date(text)
+    text = value.strip().strip('"').strip()
+    numbers = [_SECONDS.match(part) for part in text.split(",")]  # a header that came twice is one with a comma
+    seconds = [float(found[1]) for found in numbers if found]
+    if seconds:
+        return min(max(seconds), RETRY_AFTER_SECONDS_MAX)
+    date = parse_http_date(text) or _iso_date(text)
     if date is None:
         return None
     return min(max((date - now).total_seconds(), 0.0), RETRY_AFTER_SECONDS_MAX)
+
+
+def _iso_date(text: str) -> datetime | None:
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def parse_http_date(value: str | None) -> datetime | None:

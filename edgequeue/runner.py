@@ -49,7 +49,7 @@ class Runner:
                 kind=kind,
                 listener=listener,
                 retention=retention,
-                peers=[other.name for other in destinations if other is not one and _share(one, other)],
+                peers=[other.name for other in destinations if other is not one and self._share(one, other)],
             )
             for one in destinations
         ]
@@ -104,13 +104,14 @@ class Runner:
             if close is not None:
                 close()
 
+    def _share(self, one: Destination, other: Destination) -> bool:
+        """Whether what the token service asks of one it asks of the other: the same account, and the same way to it."""
+        same_way = self._senders[one.name].way == self._senders[other.name].way
+        return one.auth is not None and one.auth is other.auth and same_way
+
     def _join(self, deadline: float) -> None:
         for worker in self.workers:
             worker.ended.wait(max(deadline - time.monotonic(), 0.0))
-
-
-def _share(one: Destination, other: Destination) -> bool:
-    return one.auth is not None and one.auth is other.auth
 
 
 def over_http(destination: Destination) -> Sender:

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
-from edgequeue.courier import Couriers
+from edgequeue.courier import Answer, Couriers
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent
+from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent, StoreError
 from edgequeue.judging import Judge
 from edgequeue.model import Batch, Problem
 from edgequeue.outcome import OURS, Death, Settlement, signal_of
-from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal
+from edgequeue.reading import asked_seconds
+from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold
 from edgequeue.sender import Sender
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
 
@@ -186,7 +187,7 @@ class Sending:
         ]
         self._couriers.ready(len(requests))
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
-        answers, interruption = self._couriers.send_all(requests, credentials)
+        answers, interruption = self._couriers.send_all(requests, credentials, self._heed)
         now_ms = self._store.now_ms()
         settled = self._judge.judge(batches, requests, answers, credentials, now_ms, by_hand=by_hand)
         self._pace(now_ms)
@@ -195,6 +196,19 @@ class Sending:
         if interruption is not None:
             raise interruption
         return _turn(settled, self.hold)
+
+    def _heed(self, answer: Answer) -> None:
+        """A plea to wait is kept at once: the other answers may be long in coming, and power may fail before them."""
+        seconds = asked_seconds(answer)
+        if not seconds:
+            return
+        problem = Problem("asked_to_wait", "the service asked for patience", "It goes on by itself then.")
+        signal = Signal(HoldState.BACKING_OFF, problem, seconds)
+        hold = next_hold(self.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
+        try:
+            self._store.set_hold(self.destination.name, hold)
+        except StoreError as error:
+            log.error("%s: the wait could not be written down: %s", self.destination.name, error)
 
     def _write_down(self) -> None:
         """Settle what was answered; where the disk refuses now, it is done first thing in the next turn."""
@@ -222,7 +236,7 @@ class Sending:
         return None
 
     def _denied(self, denied: Denied, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
-        if denied.problem.code in OURS:  # we ended the token's request ourselves: that says nothing about anybody
+        if denied.problem.code in OURS and not denied.retry_after_seconds:  # we ended it: that says nothing
             return Turn(claimed=sum(len(load.records) for load in loads))
         signal = Signal(denied.state, denied.problem, denied.retry_after_seconds)
         turn = self._held_back(signal, loads, now_ms, by_hand)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from edgequeue.retry import HoldState
 from edgequeue.sending import Turn
 from edgequeue.store.base import Store
-from edgequeue.views import SyncReport
+from edgequeue.views import Ledger, SyncReport
 from edgequeue.worker import Worker
 
 FOLLOW_SECONDS = 0.2
@@ -80,6 +80,29 @@ class Progress:
     remaining: int
 
 
+class Followed:
+    """What another process's worker does for a destination, from now on: the store knows."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._first = store.oldest_open(name)
+        self._requests = store.closed_since(name, self._first)
+        self._counts = store.counts(name)
+
+    def since_last(self) -> tuple[Ledger, Turn]:
+        """The counts now, and what was done since this was asked last."""
+        counts = self._store.counts(self._name)
+        requests = self._store.closed_since(self._name, self._first)
+        done = Turn(
+            delivered=max(counts.delivered - self._counts.delivered, 0),
+            dead=max(counts.dead - self._counts.dead, 0),
+            requests=max(requests - self._requests, 0),
+        )
+        self._counts, self._requests = counts, requests
+        return counts, done
+
+
 class Drain:
     """Drains one destination until it is empty, has to wait, or is stopped."""
 
@@ -142,13 +165,11 @@ class Drain:
         """Another process sends: ask it to do so now, and watch."""
         asked_at = time.monotonic()
         hold_before = self._store.hold(self._name)
-        before = self._store.counts(self._name)
+        progress = Followed(self._store, self._name)
         self._store.ask_to_send(self._name)
         while not self._worker.stopping:
-            counts = self._store.counts(self._name)
-            done = Turn(delivered=max(counts.delivered - before.delivered, 0), dead=max(counts.dead - before.dead, 0))
+            counts, done = progress.since_last()
             self._tally.add(done)
-            before = counts
             if counts.pending + counts.sending == 0:
                 return "empty"
             hold = self._store.hold(self._name)

@@ -35,17 +35,18 @@ def echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Lea
 
     Unless the service does not echo: it would make us send everything for ever. It does not if it has never named our
     id and names others on fresh connections, where nobody else's answer should be: at once where no document promises
-    an echo, else after `UNECHOED_TURNS_MAX` turns.
+    an echo, else after `UNECHOED_TURNS_MAX` turns. One that has echoed is never believed without it again: what answers
+    then is a cache or the like, and has taken nothing.
     """
     strange = [one for one in trips if one.outcome.echoed is False]
     known = learned
     if any(one.outcome.echoed for one in trips):
         if not learned.echoes or learned.unechoed:
             known = replace(learned, echoes=True, unechoed=0)
-    elif learned.echoes is not False and any(not one.stray_possible for one in strange):
+    elif learned.echoes is None and any(not one.stray_possible for one in strange):
         turns = learned.unechoed + 1
-        unknown = learned.echoes is None and not any(one.outcome.must_echo for one in strange)
-        gives_up = turns > UNECHOED_TURNS_MAX or unknown
+        promised = any(one.outcome.must_echo for one in strange)
+        gives_up = turns > UNECHOED_TURNS_MAX or not promised
         known = replace(learned, echoes=False if gives_up else learned.echoes, unechoed=0 if gives_up else turns)
     if strange and known.echoes is not False:
         trips = [replace(one, outcome=_not_ours(one.outcome)) if one.outcome.echoed is False else one for one in trips]
@@ -53,7 +54,7 @@ def echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Lea
 
 
 def _not_ours(outcome: Outcome) -> Outcome:
-    remedy = "It is sent again with the same _id."
+    remedy = "It is sent again with the same _id. If this stays: what stands in between answers from its memory."
     problem = Problem("not_our_answer", "the answer names another request's id", remedy, outcome.http_status)
     return Outcome(
         Verdict(Disposition.UNKNOWN, problem, doubt=Doubt.STRANGE),

@@ -1,6 +1,7 @@
 """What people and programs are shown: records, histories, requests, the ledger and the state of each destination.
 
-The field names are the keys of the command line's `--json` output (README, "For programs"); `as_json` makes it.
+The field names are the keys of the command line's `--json` output (README, "For programs"), but for those that are for
+people alone; `as_json` makes it.
 Times are aware datetimes in UTC.
 """
 
@@ -11,6 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edgequeue.model import Status
+
+FOR_PEOPLE = {"json": False}
+"""The metadata of a field that `as_json` leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class EventError:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One request that an event travelled in; `disposition` is None while the request is open."""
+    """One request that an event travelled in, with `events` in all; `disposition` is None while it is open."""
 
     request_id: str
     opened_at: datetime
@@ -33,6 +37,7 @@ class HistoryEntry:
     http_status: int | None
     receipt: str | None
     error: EventError | None
+    events: int = field(default=1, metadata=FOR_PEOPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,11 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class DestinationView:
-    """One destination: `state` is ok, offline, backing_off, paused, waiting or unconfigured."""
+    """One destination: `state` is ok, offline, backing_off, paused, waiting or unconfigured.
+
+    `asked_until`: nothing is sent before, also not by hand (Retry-After). `worker`: who drains it. `learned`: what was
+    learned of it and still holds, in words.
+    """
 
     type: str
     state: str
@@ -142,6 +151,9 @@ class DestinationView:
     last_accepted_at: datetime | None
     counts: Ledger
     last_request: RequestView | None
+    asked_until: datetime | None = field(default=None, metadata=FOR_PEOPLE)
+    worker: WorkerView | None = field(default=None, metadata=FOR_PEOPLE)
+    learned: tuple[str, ...] = field(default=(), metadata=FOR_PEOPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,4 +217,4 @@ def as_json(value: Any) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {one.name: as_json(getattr(value, one.name)) for one in fields(value)}
+    return {one.name: as_json(getattr(value, one.name)) for one in fields(value) if one.metadata.get("json", True)}

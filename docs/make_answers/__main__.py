@@ -13,6 +13,7 @@ import services
 from rows import table
 
 from edgequeue.retry import RETRY_AFTER_SECONDS_MAX, RetryPolicy
+from edgequeue.weighing import PROBE_TRIES_MIN
 
 WAITS = RetryPolicy()
 
@@ -29,6 +30,9 @@ For the events:
   taken them: the history shows both requests, and the same `_id` lets the service drop the second. Events are kept
   *without a trace* where nothing was sent: neither a request nor a history tells of it.
 - **halved**: the batch was refused without saying for which event. Its parts are sent again until the bad one is alone.
+- **halved in the end**: it may be about one event of the batch. The batch is halved when another request is accepted
+  beside it. Else, after {PROBE_TRIES_MIN} tries in a row, a single event is sent; when that is accepted, the batch is
+  halved if it fails again.
 - **dead**: refused for good, by the service itself. Kept with status, code and text until it is requeued or pruned.
 
 For the destination, as `edgequeue status` has it:

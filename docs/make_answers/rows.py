@@ -68,10 +68,18 @@ Read = Callable[[Batch], Outcome]
 
 def cells(read: Read, *, learned: Learned = NOTHING) -> Cells:
     """What an answer comes to for a batch, and for an event alone where that differs."""
-    many, one = _weighed(read(batch(2)), 2, learned), _weighed(read(batch(1)), 1, learned)
+    together_read = read(batch(2))
+    many, one = _weighed(together_read, 2, learned), _weighed(read(batch(1)), 1, learned)
     together, alone = state(many.signal), state(one.signal)
     held = together if together == alone else f"{together}; when one is alone: {alone}"
-    return Cells(_events(many, one), held, remedy(one.of(0), one.signal))
+    return Cells(_events(many, one) + _later(many, together_read, learned), held, remedy(one.of(0), one.signal))
+
+
+def _later(many: Outcome, read: Outcome, learned: Learned) -> str:
+    """What becomes of a batch that is answered so again and again."""
+    if many.split or many.verdict.doubt is None or not _weighed(read, 2, replace(learned, probed=True)).split:
+        return ""
+    return "; a batch is *halved in the end*"
 
 
 def _weighed(outcome: Outcome, count: int, learned: Learned = NOTHING) -> Outcome:

@@ -69,7 +69,7 @@ def reading(response: HttpResponse, service: str, *, hidden: str = "") -> Token 
     | 408, 425, 429, 5xx                                  | BACKING_OFF, http_<status>                              |
     | any other 4xx                                       | PAUSED, http_<status>: endpoint                         |
 
-    Each BACKING_OFF carries the answer's Retry-After in seconds, a date read by the answer's own Date.
+    Each carries the answer's Retry-After in seconds, a date read by the answer's own Date.
     """
     status = response.status
     if is_foreign(response):
@@ -88,14 +88,15 @@ def reading(response: HttpResponse, service: str, *, hidden: str = "") -> Token 
         return _refusal(response, document.get("error"), text, hidden)
     if status in (408, 425, 429) or status >= 500:
         return _backing_off(response, f"http_{status}", text, _ALONE)
-    return Denied(Problem(f"http_{status}", text, _ENDPOINT, status))
+    problem = Problem(f"http_{status}", text, _ENDPOINT, status)
+    return Denied(problem, retry_after_seconds=retry_after_seconds(response))
 
 
 def unanswered(error: TransportError, service: str) -> Denied:
     """No answer at all: NotSent is OFFLINE (a setting of the destination PAUSED), MaybeSent BACKING_OFF."""
     text = f"no token from the token service {service}: {error}"
     if not isinstance(error, NotSent):
-        return Denied(Problem(error.code, text, _ALONE), HoldState.BACKING_OFF)
+        return Denied(Problem(error.code, text, _ALONE), HoldState.BACKING_OFF, error.retry_after_seconds)
     state = HoldState.PAUSED if error.code == "settings" else HoldState.OFFLINE
     return Denied(Problem(error.code, text, _UNREACHED.get(error.code, "")), state)
 
@@ -121,7 +122,7 @@ def _refusal(response: HttpResponse, error: object, text: str, hidden: str) -> D
     code = "ims_" + re.sub(r"[^A-Za-z0-9_.-]+", "_", _without(hidden, name))[:60]
     if name in PASSING:
         return _backing_off(response, code, text, _ALONE)
-    return Denied(Problem(code, text, _CLIENT, response.status))
+    return Denied(Problem(code, text, _CLIENT, response.status), retry_after_seconds=retry_after_seconds(response))
 
 
 def _backing_off(response: HttpResponse, code: str, text: str, remedy: str) -> Denied:

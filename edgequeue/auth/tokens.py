@@ -41,8 +41,8 @@ def _is_own(denied: Denied) -> bool:
 
 
 def _is_services(denied: Denied) -> bool:
-    """Whether the token service itself said so, whatever way the request went; not silence, not a page in between."""
-    return denied.problem.code.startswith(("ims_", "http_"))
+    """Whether it is in the token service's own words, whatever way the request went: a proxy may answer 503, too."""
+    return denied.problem.code.startswith("ims_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +205,7 @@ class Tokens:
         failure = next_failure(known, denied, flight.mark, self._clock.boot_ms(), anew=anew)
         if _is_services(denied):
             self._failure = failure
+            self._unheard.pop(flight.way, None)  # its way leads there, after all
         else:
             self._unheard[flight.way] = failure
 

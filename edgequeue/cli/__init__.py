@@ -18,6 +18,7 @@ import click
 
 from edgequeue._version import __version__
 from edgequeue.cli.context import State, ended, start_logging
+from edgequeue.cli.once import OnceGroup
 
 
 class Entry(NamedTuple):
@@ -61,7 +62,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
-class Commands(click.Group):
+class Commands(OnceGroup):
     """The group of all commands, each imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edgequeue.cli.context import Code, State, epilog, explained, is_missing, json_option, note_created
-from edgequeue.cli.inlets import named_in_the_open
+from edgequeue.cli.finding import CONNECT_SECONDS, Finding, wrong
+from edgequeue.cli.inlets import open_inlets
 from edgequeue.cli.output import clean, count, local, sentence, write_json
 from edgequeue.errors import EdgeQueueError
 from edgequeue.model import Status
@@ -34,20 +34,6 @@ YEAR_MIN = 2025
 DEAD_COUNTED_MAX = 10_000
 """Refused events are counted up to here; the ledger counts also those that were pruned since."""
 
-CONNECT_SECONDS = 5.0
-"""How long a destination may take to accept a connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `code` is the exit code it stands for when it is not well (DONE: advice alone)."""
-
-    check: str
-    ok: bool
-    text: str
-    remedy: str | None = None
-    code: Code = Code.DONE
-
 
 @click.command(epilog=epilog("edgequeue doctor", "edgequeue doctor --json | jq '.findings[] | select(.ok | not)'"))
 @json_option('{"findings": [{"check", "ok", "text", "remedy"}, …]}.')
@@ -59,7 +45,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     A connection to each destination is opened and closed (5 seconds at most), and an account of type ims is asked for a
     token; no event is sent. The exit code is that of the worst finding: 5 database or disk, 2 configuration, token,
     clock or a pause, 3 events wait and nothing sends them, or a service is out of reach, 4 events were refused. WRONG
-    is for you to mend; WARN may pass.
+    is for you to mend; WARN may pass, or is advice.
     """
     state: State = ctx.obj
     found: list[Finding] = []
@@ -79,7 +65,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 def _say(finding: Finding) -> None:
     if finding.ok:
         mark = click.style("ok     ", fg="green")
-    elif finding.code in (Code.DONE, Code.REMAIN, Code.DIED):
+    elif finding.code in (Code.REMAIN, Code.DIED, Code.DONE):
         mark = click.style("WARN   ", fg="yellow", bold=True)
     else:
         mark = click.style("WRONG  ", fg="red", bold=True)
@@ -102,46 +88,48 @@ def examine(state: State) -> Iterator[Finding]:
     names = ", ".join(settings.destinations) or "none"
     yield Finding("configuration", True, f"{settings.path}; destinations: {names}")
     if not settings.destinations:
-        yield _wrong("destinations", "there is none", "Add a [destinations.NAME] table to the configuration.")
+        yield wrong("destinations", "there is none", "Add a [destinations.NAME] table to the configuration.")
     for warning in settings.warnings:
         text, _, remedy = warning.partition("; ")
-        yield _wrong("secrets", text, remedy[:1].upper() + remedy[1:])
-    yield from _store(settings)
+        yield wrong("secrets", text, remedy[:1].upper() + remedy[1:])
+    status = yield from _store(settings)
     yield _clock()
     for destination in settings.destinations.values():
         if destination.enabled:
             yield from _destination(destination)
         else:
             yield Finding(f"destination {destination.name}", True, "switched off (enabled = false); its events wait")
+    yield from _tokens(settings, status)
 
 
-def _store(settings: Settings) -> Iterator[Finding]:
-    """Database, ledger, disk and permissions."""
+def _store(settings: Settings) -> Generator[Finding, None, QueueStatus | None]:
+    """Database, ledger, disk and permissions; returns how the queue stands, None where it cannot be opened."""
     from edgequeue.queue import EventQueue
 
     database = settings.queue.database
     yield _disk(database)
     if database.exists() and not os.access(database, os.W_OK):
         yield unwritable("database", database)
-        return
+        return None
     new = is_missing(database)
     try:
         with EventQueue.from_settings(settings) as queue:
             if new:
                 note_created(database)
-            yield from _books(queue)
+            status = queue.status()
+            yield from _books(queue, status)
     except EdgeQueueError as error:
         yield _refused("database", error)
-        return
+        return None
     mode = stat.S_IMODE(database.stat().st_mode)
     if mode & 0o077:
-        yield _wrong("permissions", f"{database}: other users may read it ({mode:o})", f"Run chmod 600 {database}")
+        yield wrong("permissions", f"{database}: other users may read it ({mode:o})", f"Run chmod 600 {database}")
     else:
         yield Finding("permissions", True, f"{database} belongs to its owner alone")
+    return status
 
 
-def _books(queue: EventQueue) -> Iterator[Finding]:
-    status = queue.status()
+def _books(queue: EventQueue, status: QueueStatus) -> Iterator[Finding]:
     damage = queue.damage()
     if damage:
         remedy = "Copy the file away, export what can be read (edgequeue export --status all), start a new queue."
@@ -162,10 +150,7 @@ def _books(queue: EventQueue) -> Iterator[Finding]:
         finding = _delivery(name, view)
         if finding is not None:
             yield finding
-    for name, field in named_in_the_open(queue):
-        text = f"asks for no token, and events for it name people ({field})"
-        remedy = "Make an authenticated one (edgequeue connection create), and set auth in its table."
-        yield Finding(f"inlet {name}", False, text, remedy)
+    yield from open_inlets(queue)
     dead = sum(1 for _ in queue.events(Status.DEAD, limit=DEAD_COUNTED_MAX + 1))
     if dead:
         many = f"more than {DEAD_COUNTED_MAX:,} events" if dead > DEAD_COUNTED_MAX else count(dead, "event")
@@ -196,9 +181,9 @@ def _delivery(name: str, view: DestinationView) -> Finding | None:
     if view.state == "ok" or (reason is not None and reason.code == "disabled"):
         return None
     if view.state == "unconfigured":
-        return _wrong(f"destination {name}", reason.text, reason.remedy) if waiting and reason is not None else None
+        return wrong(f"destination {name}", reason.text, reason.remedy) if waiting and reason is not None else None
     if view.state == "paused":
-        return _wrong(f"delivery {name}", f"paused: {reason.text}", reason.remedy) if reason is not None else None
+        return wrong(f"delivery {name}", f"paused: {reason.text}", reason.remedy) if reason is not None else None
     if not waiting:
         return None
     text = reason.text if reason is not None else "each event was refused and is tried again"
@@ -248,42 +233,36 @@ def _clock() -> Finding:
     now = datetime.now(UTC)
     if now.year < YEAR_MIN:
         remedy = "Set it, or let it be set (timedatectl set-ntp true): events without a timestamp are stamped by it."
-        return _wrong("clock", f"it says {now:%Y-%m-%d %H:%M} UTC", remedy)
+        return wrong("clock", f"it says {now:%Y-%m-%d %H:%M} UTC", remedy)
     trusted = "synchronised" if SystemClock().wall_trusted() else "nothing vouches for it; ages are a lower bound"
     return Finding("clock", True, f"{now:%Y-%m-%d %H:%M:%S} UTC, {trusted}")
 
 
 def _destination(destination: Destination) -> Iterable[Finding]:
-    """Whether it can be reached, and whether there are credentials for it."""
+    """Whether it can be reached, and what its settings leave to chance."""
     from edgequeue.cli.reach import certificates, reach
+    from edgequeue.destinations.adobe_dccs import AdobeDccs
 
     name = destination.name
     tls = certificates(destination)
     if isinstance(tls, str):
-        yield _wrong(f"destination {name}", tls, f"Correct it in [destinations.{name}], or the file's permissions.")
+        yield wrong(f"destination {name}", tls, f"Correct it in [destinations.{name}], or the file's permissions.")
     else:
         reached = reach(destination, min(CONNECT_SECONDS, destination.connect_timeout_seconds), tls)
         remedy = None if reached.ok else "Check the network, its proxy and the endpoint; the events wait until then."
         yield Finding(f"destination {name}", reached.ok, reached.text, remedy, Code.REMAIN)
-    if destination.auth is not None:
-        yield _token(destination)
+    if isinstance(destination, AdobeDccs) and not destination.org_id:
+        text = "org_id is not set, so Adobe takes the inlet's; a wrong inlet would not be noticed"
+        yield Finding(f"org_id {name}", False, text, f'Add org_id = "…@AdobeOrg" to [destinations.{name}].')
 
 
-def _token(destination: Destination) -> Finding:
-    """Whether there are credentials; where a token has to be fetched, this does."""
-    from edgequeue.auth import Denied
-    from edgequeue.cli.credential import obtained
-    from edgequeue.retry import HoldState
+def _tokens(settings: Settings, status: QueueStatus | None) -> Iterator[Finding]:
+    """Whether there are credentials: once for each account."""
+    signed = [one for one in settings.destinations.values() if one.enabled and one.auth is not None]
+    if signed:
+        from edgequeue.cli.credential import tokens
 
-    check, found = f"token {destination.name}", obtained(destination, CONNECT_SECONDS)
-    if not isinstance(found, Denied):
-        return Finding(check, True, f"{found}; whether it is accepted only sending can tell")
-    code = Code.WRONG if found.state is HoldState.PAUSED else Code.REMAIN
-    return Finding(check, False, found.problem.text, found.problem.remedy or "Check the network.", code)
-
-
-def _wrong(check: str, text: str, remedy: str) -> Finding:
-    return Finding(check, False, text, remedy, Code.WRONG)
+        yield from tokens(signed, {} if status is None else status.destinations)
 
 
 def _refused(check: str, error: EdgeQueueError) -> Finding:

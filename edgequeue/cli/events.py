@@ -26,11 +26,12 @@ from edgequeue.cli.output import (
     write_lines,
 )
 from edgequeue.cli.since import FORMS, parse_since
+from edgequeue.explain import held_back
 from edgequeue.model import Disposition, Status
 
 if TYPE_CHECKING:
     from edgequeue.queue import EventQueue
-    from edgequeue.views import Record, RecordDetail
+    from edgequeue.views import QueueStatus, Record, RecordDetail
 
 EVENTS_SHOWN = 50
 """Events listed for people where --limit says nothing else."""
@@ -173,12 +174,13 @@ def show(state: State, event: str, as_json: bool) -> None:
     """
     with state.queue(missing="refuse") as queue:
         found = queue.get(resolved(queue, event))
+        standing = None if found is None or as_json else queue.status()
     if found is None:
         raise _unknown(event)
-    if as_json:
+    if standing is None:
         write_json(found)
     else:
-        _say_record(found)
+        _say_record(found, standing)
 
 
 def resolved(queue: EventQueue, text: str) -> str:
@@ -205,8 +207,12 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _say_record(one: RecordDetail) -> None:
+def _say_record(one: RecordDetail, standing: QueueStatus) -> None:
     _say_facts(one)
+    held = _held_back(one, standing)
+    if held:
+        click.echo()
+        facts([("Held back", held)])
     click.echo()
     _say_history(one)
     click.echo("\nPayload")
@@ -237,6 +243,14 @@ def _say_facts(one: RecordDetail) -> None:
     )
 
 
+def _held_back(one: RecordDetail, standing: QueueStatus) -> str:
+    """What keeps a pending event's destination from being sent to; nothing where nothing does."""
+    view = standing.destinations.get(one.destination)
+    if view is None or one.status is not Status.PENDING:
+        return ""
+    return held_back(view, datetime.now().astimezone(), running=standing.worker is not None)
+
+
 def _delivered_at(one: RecordDetail) -> datetime | None:
     """When the answer came that accepted it; None where no request of its history did."""
     return next((entry.closed_at for entry in one.history if entry.disposition == Disposition.ACCEPTED), None)
@@ -251,10 +265,11 @@ def _say_history(one: RecordDetail) -> None:
         (
             local(entry.opened_at),
             entry.request_id[:8] if sys.stdout.isatty() else entry.request_id,
+            f"{entry.events:,}",
             entry.disposition or "open",
             entry.http_status,
             why_refused(entry.error) if entry.error else entry.receipt,
         )
         for entry in one.history
     ]
-    table(("Opened", "Request", "For this event", "HTTP", "Answer"), rows, elastic=(4,))
+    table(("Opened", "Request", "Events", "For this event", "HTTP", "Answer"), rows, right=(2,), elastic=(5,))

@@ -88,6 +88,10 @@ def _say_destinations(found: QueueStatus) -> None:
         for name, view in found.destinations.items()
     ]
     table(heads, rows, right=(2, 3, 4, 5), elastic=(0,))
+    learned = [(name, text) for name, view in found.destinations.items() for text in view.learned]
+    if learned:
+        click.echo()
+        facts(learned)
     last = _last_request(found.destinations)
     if last is not None:
         click.echo()

@@ -45,7 +45,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
-    help="Try again until the queue is empty or the time is up; without it, end when every destination has to wait.",
+    help="Try again until the queue is empty or the time is up; a destination that is paused has one try at the start"
+    " and is not waited for. Without it, end when every destination has to wait.",
 )
 @json_option("one document when it is done.")
 @click.pass_context

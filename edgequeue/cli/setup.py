@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from shlex import quote
 
 import click
 
 from edgequeue.cli.context import State, Wrong, epilog
-from edgequeue.cli.template import LOOPBACK, SAMPLES, Answers, configuration
+from edgequeue.cli.steps import EMULATED, INLET, LOOPBACK, is_address, next_steps
+from edgequeue.cli.template import ACCOUNT, Answers, configuration, further_destination
 
 _TYPES = ("adobe-edge", "adobe-dccs")
 
@@ -60,7 +64,7 @@ def init(ctx: click.Context, /, kind: str | None, emulator: str | None, force: b
     state: State = ctx.obj
     path = _place(state)
     if path.exists() and not force:
-        raise Wrong(f"{path} exists and is kept. Use it, or give --force to replace it.")
+        raise Wrong(f"{path} exists and is kept.\n\n{_how_to_go_on(path, _from_options(kind, given))}")
     if not path.parent.is_dir():
         raise Wrong(f"{path} cannot be written: {path.parent} does not exist. Create it first.")
     answers = _answers(ctx, kind, emulator, given)
@@ -82,23 +86,61 @@ def _answers(ctx: click.Context, kind: str | None, emulator: str | None, given: 
     if "token_env" in known and "client_secret_env" in known:
         raise click.UsageError("Give --token-env or --client-secret-env, not both.", ctx)
     if emulator is not None:
-        if kind not in (None, "adobe-edge"):
-            raise click.UsageError("--emulator writes a destination of type adobe-edge.", ctx)
-        url = emulator.rstrip("/")  # the token service too: a secret that is tried out must not go to Adobe
-        start = Answers("adobe-edge", endpoint=url, datastream_id="emulated-datastream")
-        return replace(start, token_endpoint=f"{url}/ims/token/v3", **known)
+        return _emulated(ctx, kind or _TYPES[0], emulator, known)
     asks = sys.stdin.isatty()
     if kind is None:
         if not asks:
             raise click.UsageError(f"Give --type ({' or '.join(_TYPES)}), or --emulator to try it out.", ctx)
         kind = click.prompt("Type of the destination", type=click.Choice(_TYPES), default=_TYPES[0])
-    start = Answers(kind, name="web" if kind == "adobe-edge" else "till")
+    start = _from_options(kind, {})
     questions = {"adobe-edge": ("datastream_id",), "adobe-dccs": ("endpoint", "dataset_id", "schema_id", "org_id")}
     signing = ("client_id", "org_id") if "client_secret_env" in known else ()
     for key in dict.fromkeys((*questions[kind], *signing)):
         if key not in known and asks:
             known[key] = click.prompt(_QUESTIONS[key])
     return replace(start, **known)
+
+
+def _from_options(kind: str | None, given: Mapping[str, str | None]) -> Answers:
+    """The options alone, with the usual name of a destination of that type."""
+    kind = kind or _TYPES[0]
+    start = Answers(kind, name="web" if kind == "adobe-edge" else "till")
+    return replace(start, **{key: value for key, value in given.items() if value})
+
+
+def _emulated(ctx: click.Context, kind: str, emulator: str, known: dict[str, str]) -> Answers:
+    """A destination at the emulator, and the token service too: a secret that is tried out must not go to Adobe."""
+    url = emulator.rstrip("/")
+    if not is_address(url):
+        raise click.UsageError(f"--emulator takes an address such as {LOOPBACK}, and {emulator!r} is none.", ctx)
+    if "endpoint" in known:
+        raise click.UsageError("Give --emulator or --endpoint, not both.", ctx)
+    endpoint = url + INLET if kind == "adobe-dccs" else url
+    emulated = {"endpoint": endpoint, "token_endpoint": f"{url}/ims/token/v3", **EMULATED[kind]}
+    return _from_options(kind, emulated | known)
+
+
+def _how_to_go_on(path: Path, answers: Answers) -> str:
+    """For who has a configuration: the table of a further destination."""
+    names, accounts = _names_in(path)
+    name = answers.name
+    free = next(one for one in chain([name], (f"{name}-{number}" for number in count(2))) if one not in names)
+    table = further_destination(replace(answers, name=free), account=ACCOUNT not in accounts)
+    return (
+        f"To add a destination, append a table with your own values to it, then run edgequeue doctor:\n\n{table}\n\n"
+        "To replace the file, give --force."
+    )
+
+
+def _names_in(path: Path) -> tuple[set[str], set[str]]:
+    """The destinations and accounts of a configuration, as far as it can be read."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set(), set()
+    tables = (document.get("destinations"), document.get("auth"))
+    names, accounts = (set(one) if isinstance(one, dict) else set() for one in tables)
+    return names, accounts
 
 
 _QUESTIONS = {
@@ -143,18 +185,8 @@ def _create_queue(path: Path) -> None:
 def _say_next(path: Path, answers: Answers, emulator: str | None) -> None:
     option = "" if path == Path("edgequeue.toml").absolute() or not _given(path) else f" --config {quote(str(path))}"
     click.echo("\nNext:")
-    if emulator is not None:
-        port = "" if emulator == LOOPBACK else f" --port {emulator.rsplit(':', 1)[-1].strip('/')}"
-        click.echo(f"  edgequeue emulator{port}          (in another terminal)")
-    else:
-        if answers.signs:
-            variable = answers.token_env or answers.client_secret_env
-            what = "client secret" if answers.client_secret_env else "access token"
-            click.echo(f"  export {variable}=…          (the {what})")
-        click.echo(f"  edgequeue{option} doctor")
-    click.echo(f"  echo '{SAMPLES[answers.type]}' | edgequeue{option} enqueue")
-    click.echo(f"  edgequeue{option} sync")
-    click.echo(f"  edgequeue{option} status")
+    for line in next_steps(answers, option, emulator):
+        click.echo(f"  {line}")
 
 
 def _given(path: Path) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edgequeue.config.editing import key_text, quoted
 
-LOOPBACK = "http://127.0.0.1:8080"
-"""Where `edgequeue emulator` listens by default."""
+ACCOUNT = "adobe"
+"""The name of the account that is written."""
 
 SAMPLES = {
     "adobe-edge": '{"xdm": {"identityMap": {"FPID": '
@@ -49,6 +49,14 @@ def configuration(answers: Answers) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def further_destination(answers: Answers, *, account: bool) -> str:
+    """The tables of a destination for a configuration that there is; without `account` its account is there too."""
+    parts = ["\n".join(_destination(answers))]
+    if answers.signs and account:
+        parts.append("\n".join(_auth(answers)))
+    return "\n\n".join(parts)
+
+
 _HEAD = """# The configuration of an edgequeue. After a change: edgequeue doctor
 # Relative paths are taken from this file's directory."""
 
@@ -75,12 +83,12 @@ def _destination(answers: Answers) -> Iterable[str]:
         yield _line("schema_id", answers.schema_id, "https://ns.adobe.com/…", "the schema's $id")
         yield "schema_version = 1"
     if answers.signs:
-        yield 'auth = "adobe"'
+        yield f"auth = {quoted(ACCOUNT)}"
     yield '# reference_path = "xdm.commerce.order.purchaseID"   # your own key in the event; see edgequeue find'
 
 
 def _auth(answers: Answers) -> Iterable[str]:
-    yield "[auth.adobe]"
+    yield f"[auth.{ACCOUNT}]"
     if answers.client_secret_env:
         yield 'type = "ims"                  # tokens are fetched; all of this stands in Adobe\'s Developer Console'
         yield _line("client_id", answers.client_id, "…", "sent as x-api-key too")

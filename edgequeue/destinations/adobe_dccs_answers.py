@@ -24,7 +24,7 @@ from edgequeue.retry import WELL, HoldState, Signal
 _REFUSALS = frozenset((400, 404, 409, 413, 422))
 """Statuses of an entry that refuse the message itself; other 4xx are about credentials and the like."""
 
-_PREAMBLE = re.compile(r"\s*(?:\w+:\s*\[[^\]]*\]\s*)+")
+_PREAMBLE = re.compile(r"\s*inletId:\s*\[[^\]]*\]\s*(?:\w+:\s*\[[^\]]*\]\s*)*")
 """`inletId: […] imsOrgId: […] ` stands before every refusal and names nothing that is wrong."""
 
 _SETTINGS = (
@@ -46,6 +46,13 @@ _DATA = re.compile(
     re.IGNORECASE,
 )
 """Texts about an event's own data: a JSON pointer into it, a field that is missing or of another type."""
+
+_HEADER = re.compile(
+    r"#/header\b|\bheader\.\w|\bin the (message )?header\b|\bxdmMeta\b|\bims ?org|\b(data[sS]etId|flowId|schemaRef)\b"
+    r"|unknown (schema|xdm format)|schema\b.* not (exist|found|known|specified)",
+    re.IGNORECASE,
+)
+"""Texts about the envelope, whatever else they speak of: its names, and pointers into it."""
 
 _CREDENTIALS = "Check auth in [destinations.{name}] and the [auth.*] table it names."
 _REMEDIES = {
@@ -222,7 +229,8 @@ def _is_dccs(document: Mapping[str, Any] | None) -> bool:
 
 def _about_data(text: str) -> bool:
     """Whether a refusal speaks of the event's own fields, which no setting of ours wrote."""
-    return _DATA.search(_PREAMBLE.sub("", text, count=1)) is not None
+    said = _PREAMBLE.sub("", text, count=1)
+    return _HEADER.search(said) is None and _DATA.search(said) is not None
 
 
 def _setting_at_fault(text: str) -> str | None:

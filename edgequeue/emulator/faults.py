@@ -73,6 +73,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(unknown_kind(self.kind))
+        if self.times is not None and not isinstance(self.times, int):
+            raise ValueError(f"times={self.times!r}: give a number from 1, or None for always")
         given = {name: getattr(self, name) for name in ("times", "service", *VALUES)}
         for name, value in defaults_of(self.kind, self.form, self.code).items():
             if given[name] is None:

@@ -209,6 +209,7 @@ class _Page:
                 http_status=request.http_status,
                 receipt=trip.receipt,
                 error=trip.error,
+                events=request.events,
             )
 
     def _enqueued_at(self, row: Row[Any]) -> datetime:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from edgequeue.learning import Learned
+from edgequeue.learning import NOTHING, Learned
 from edgequeue.model import Claimed, Draft, Priority, Status
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold
@@ -46,7 +46,9 @@ class Closing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DestinationRow:
-    """What the store knows of one destination."""
+    """What the store knows of one destination. `suspects`: how many events under suspicion are pending, and when the
+    first of them is tried again.
+    """
 
     name: str
     type: str
@@ -57,6 +59,8 @@ class DestinationRow:
     next_due_ms: int | None
     last_accepted_ms: int | None
     last_request: RequestView | None
+    learned: Learned = NOTHING
+    suspects: tuple[int, int | None] = (0, None)
 
 
 class EventFilter(NamedTuple):
@@ -142,6 +146,12 @@ class Store(Protocol):
 
     def wake_number(self, name: str) -> int:
         """Grows with each `ask_to_send`."""
+
+    def oldest_open(self, name: str) -> int:
+        """The number of the oldest open request to a destination; where none is open, the next request's."""
+
+    def closed_since(self, name: str, number: int) -> int:
+        """How many requests to a destination are closed, of those from this number on."""
 
     def change_counter(self) -> int:
         """Differs from the last value when anything was committed by anybody; costs no I/O."""

@@ -7,7 +7,7 @@ counted when asked (2 ms per 100,000). `enqueued` comes from the sequence alone,
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from edgequeue.errors import ConfigError
 from edgequeue.model import ENDED
 from edgequeue.store.base import DestinationRow
 from edgequeue.store.delivery import open_sequences
-from edgequeue.store.encoding import decode_hold
+from edgequeue.store.encoding import decode_hold, decode_learned
 from edgequeue.store.lease import is_held, lease_path
 from edgequeue.store.packing import runs
 from edgequeue.store.sqlite import Database
@@ -95,6 +95,21 @@ class Books:
         with self._database.read() as connection:
             return int(connection.execute("SELECT wake FROM destinations WHERE id = ?", (destination,)).fetchone()[0])
 
+    def oldest_open(self, destination: int) -> int:
+        """The number of the oldest open request; where none is open, the next request's."""
+        query = """
+            SELECT coalesce((SELECT min(number) FROM requests WHERE destination = ? AND closed_ms IS NULL),
+                            (SELECT max(number) FROM requests) + 1, 1)
+        """
+        with self._database.read() as connection:
+            return int(connection.execute(query, (destination,)).fetchone()[0])
+
+    def closed_since(self, destination: int, number: int) -> int:
+        """How many closed requests have this number or a later one."""
+        query = "SELECT count(*) FROM requests WHERE number >= ? AND destination = ? AND closed_ms IS NOT NULL"
+        with self._database.read() as connection:
+            return int(connection.execute(query, (number, destination)).fetchone()[0])
+
     def counts(self, destination: int | None) -> Ledger:
         """The ledger of the queue, or of one destination, read as of one moment."""
         with self._database.read() as connection, _one_moment(connection):
@@ -111,14 +126,15 @@ class Books:
     def destination_rows(self, archive: Archive) -> list[DestinationRow]:
         """Every destination that was ever registered."""
         rows = []
-        columns = "id, name, type, hold, owner, last_accepted_ms"
+        columns = "id, name, type, hold, owner, last_accepted_ms, learned"
         with self._database.read() as connection:
             found = connection.execute(f"SELECT {columns} FROM destinations ORDER BY id").fetchall()
-        for number, name, type_name, hold, owner, last_accepted_ms in found:
-            last = archive.requests(name, 1, None)
+        for number, name, type_name, hold, owner, last_accepted_ms, kept in found:
+            last, learned = archive.requests(name, 1, None), decode_learned(kept)
             with self._database.read() as connection, _one_moment(connection):
                 counts = _ledger(connection, number)
                 oldest_ms = _oldest_ms(connection, number)
+                suspects = _suspects(connection, number, learned.suspects)
                 due_ms = connection.execute(
                     "SELECT min(not_before_ms) FROM pending WHERE destination = ?", (number,)
                 ).fetchone()[0]
@@ -133,6 +149,8 @@ class Books:
                     next_due_ms=due_ms,
                     last_accepted_ms=last_accepted_ms,
                     last_request=last[0] if last else None,
+                    learned=learned,
+                    suspects=suspects,
                 )
             )
         return rows
@@ -170,6 +188,18 @@ def _ledger(connection: sqlite3.Connection, destination: int) -> Ledger:
     row = connection.execute(f"SELECT {_COUNTERS} FROM destinations WHERE id = ?", (destination,)).fetchone()
     ended = dict(zip(_ENDINGS, row, strict=True))
     return Ledger(enqueued=pending + sum(row), pending=pending - sending, sending=sending, **ended)
+
+
+def _suspects(connection: sqlite3.Connection, destination: int, sequences: Collection[int]) -> tuple[int, int | None]:
+    """How many of them are pending, and when the first is tried again."""
+    if not sequences:
+        return 0, None
+    query = f"""
+        SELECT count(*), min(not_before_ms) FROM pending
+        WHERE destination = ? AND priority IN (0, 1, 2) AND sequence IN ({", ".join(map(str, sequences))})
+    """  # numbers of ours, and more than some builds of SQLite take as parameters
+    count, due_ms = connection.execute(query, (destination,)).fetchone()
+    return count, due_ms
 
 
 def _oldest_ms(connection: sqlite3.Connection, destination: int) -> int | None:

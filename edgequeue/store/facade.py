@@ -133,6 +133,12 @@ class SqliteStore:
     def wake_number(self, name: str) -> int:
         return self._books.wake_number(self._number(name))
 
+    def oldest_open(self, name: str) -> int:
+        return self._books.oldest_open(self._number(name))
+
+    def closed_since(self, name: str, number: int) -> int:
+        return self._books.closed_since(self._number(name), number)
+
     def change_counter(self) -> int:
         return self._database.change_counter()
 

@@ -59,6 +59,7 @@ class MemoryStore(Delivering):
     def _destination_row(self, place: Place) -> DestinationRow:
         waiting = [one for one in self._events.values() if one.waiting and one.destination == place.number]
         last = self._requests_of(place.name, None)[:1]
+        suspects = [one.not_before_ms for one in waiting if one.sequence in place.learned.suspects]
         return DestinationRow(
             name=place.name,
             type=place.type,
@@ -69,6 +70,8 @@ class MemoryStore(Delivering):
             next_due_ms=min((event.not_before_ms for event in waiting), default=None),
             last_accepted_ms=place.last_accepted_ms,
             last_request=last[0] if last else None,
+            learned=place.learned,
+            suspects=(len(suspects), min(suspects, default=None)),
         )
 
     @alone
@@ -130,6 +133,17 @@ class MemoryStore(Delivering):
             for sent in reversed(self._requests.values())
             if name in (None, places[sent.destination].name) and sent.request_id.startswith(request_id or "")
         ]
+
+    @alone
+    def oldest_open(self, name: str) -> int:
+        numbers = [sent.number for sent in self._open(self._place(name).number)]
+        return min(numbers, default=max(self._requests, default=0) + 1)
+
+    @alone
+    def closed_since(self, name: str, number: int) -> int:
+        wanted = self._place(name).number
+        later = [sent for sent in self._requests.values() if sent.number >= number and sent.destination == wanted]
+        return sum(not sent.open for sent in later)
 
     # --- mending and tidying ------------------------------------------------------------------------------------------
 

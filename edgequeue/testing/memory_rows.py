@@ -199,4 +199,5 @@ def _history(event: Stored, trips: Sequence[Sent], boot: Boot) -> Iterator[Histo
             http_status=None if trip.settlement is None else trip.settlement.http_status,
             receipt=None if verdict is None else verdict.receipt,
             error=error_of(verdict),
+            events=len(trip.sequences),
         )

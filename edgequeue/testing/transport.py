@@ -111,7 +111,7 @@ class ScriptedTransport:
 
 def _anew(error: TransportError) -> TransportError:
     """The same error, not raised before: threads must not share a traceback."""
-    return type(error)(str(error), code=error.code)
+    return type(error)(str(error), code=error.code, retry_after_seconds=error.retry_after_seconds)
 
 
 def _on_its_connection(answer: HttpResponse, request: HttpRequest) -> HttpResponse:

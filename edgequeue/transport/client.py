@@ -177,7 +177,7 @@ class HttpxTransport:
         except Exception as error:
             result = faults.failed(exchange.progress, error)
             result.__cause__ = error
-        if isinstance(result, TransportError):
+        if isinstance(result, TransportError) and result.retry_after_seconds is None:
             result.retry_after_seconds = exchange.progress.retry_after_seconds
         wanted = exchange.hold(None)
         if line is not None:

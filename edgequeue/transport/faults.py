@@ -50,10 +50,12 @@ class Progress:
     phase: Phase = Phase.START
     begun: bool = False
     retry_after_seconds: float | None = None
+    """What the head of an answer asked for, should its body never come."""
 
     def fault(self, code: str, text: str) -> TransportError:
         """The error of the right kind: nothing is said to be unsent once it may be out."""
-        return (MaybeSent if self.begun else NotSent)(text, code=code)
+        kind = MaybeSent if self.begun else NotSent
+        return kind(text, code=code, retry_after_seconds=self.retry_after_seconds)
 
 
 def aborted(progress: Progress) -> TransportError:

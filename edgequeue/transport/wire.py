@@ -48,7 +48,8 @@ def carry(
     exchange.progress.wire_host = built.url.raw_host.decode("ascii")
     response = line.client.send(built, auth=None, stream=True)
     found = HttpResponse(response.status_code, dict(response.headers.items()), b"", datetime.now(UTC), line.reused)
-    exchange.progress.retry_after_seconds = retry_after_seconds(found)  # kept even where the body cannot be read
+    if found.status >= 400:
+        exchange.progress.retry_after_seconds = retry_after_seconds(found)  # kept even where the body cannot be read
     try:
         body = _body(response, exchange.progress.host)
         clean = not _stray(response)

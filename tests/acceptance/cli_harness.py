@@ -34,7 +34,16 @@ def event(number: int = 1, **more: Any) -> dict[str, Any]:
 
 def edge(name: str = "web", endpoint: str = CLOSED, **more: Any) -> str:
     """A table of the configuration."""
-    keys = {"type": "adobe-edge", "endpoint": endpoint, "datastream_id": "d", **more}
+    return _table(name, {"type": "adobe-edge", "endpoint": endpoint, "datastream_id": "d", **more})
+
+
+def dccs(name: str, endpoint: str, **more: Any) -> str:
+    """The same for streaming ingestion; the endpoint is an inlet's."""
+    keys = {"type": "adobe-dccs", "endpoint": endpoint, "dataset_id": "d", "schema_id": "https://ns.example/s", **more}
+    return _table(name, keys)
+
+
+def _table(name: str, keys: dict[str, Any]) -> str:
     return "\n".join([f"[destinations.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())])
 
 

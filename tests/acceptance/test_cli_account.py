@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgequeue import Ims, Secret
+from edgequeue import EventQueue, Ims, Secret
 from edgequeue.cli.template import Answers, configuration
 from edgequeue.config import parse_settings
 from edgequeue.errors import NotSent
-from edgequeue.model import HttpResponse
+from edgequeue.model import HttpResponse, Problem
+from edgequeue.retry import Hold, HoldState
 from edgequeue.testing import ScriptedTransport
 from tests.acceptance.cli_harness import CLOSED, Cli, edge, event
 
@@ -46,14 +48,11 @@ def findings(cli: Cli, service: ScriptedTransport, monkeypatch: pytest.MonkeyPat
 
 
 def test_doctor_says_where_a_token_came_from_and_how_long_it_lives(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One request for both destinations; the token and the secret are not shown."""
+    """One request and one line for both destinations; the token and the secret are not shown."""
     service = ScriptedTransport([HttpResponse(200, {}, TOKEN)])
     _, found = findings(cli, service, monkeypatch)
     expected = "one was obtained from ims.example, it lives 24 hours; whether it is accepted only sending can tell"
-    assert {name: (one["ok"], one["text"]) for name, one in found.items()} == {
-        "token web": (True, expected),
-        "token shop": (True, expected),
-    }
+    assert {name: (one["ok"], one["text"]) for name, one in found.items()} == {"token web, shop": (True, expected)}
     assert len(service.requests) == 1
 
 
@@ -64,9 +63,10 @@ def test_doctor_says_what_was_refused_and_what_to_do(cli: Cli, monkeypatch: pyte
     code, found = findings(cli, service, monkeypatch)
     assert code == 2
     assert (
-        "token service ims.example answered HTTP 400: invalid_client: invalid client_sec" in found["token web"]["text"]
+        "token service ims.example answered HTTP 400: invalid_client: invalid client_sec"
+        in found["token web, shop"]["text"]
     )
-    assert "client_id, client_secret and scopes in the [auth.*] table" in found["token shop"]["remedy"]
+    assert "client_id, client_secret and scopes in the [auth.*] table" in found["token web, shop"]["remedy"]
     assert len(service.requests) == 1
 
 
@@ -75,8 +75,90 @@ def test_doctor_and_a_token_service_out_of_reach(cli: Cli, monkeypatch: pytest.M
     service = ScriptedTransport(then=NotSent("cannot reach ims.example: the name is not known (DNS)", code="dns"))
     code, found = findings(cli, service, monkeypatch)
     assert code == 3
-    assert "token service ims.example" in found["token web"]["text"]
-    assert "endpoint of the [auth.*] table" in found["token web"]["remedy"]
+    assert "token service ims.example" in found["token web, shop"]["text"]
+    assert "endpoint of the [auth.*] table" in found["token web, shop"]["remedy"]
+
+
+def test_doctor_tells_apart_destinations_that_fare_differently(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One way to the network may fail where the other one does not: a line for each."""
+    offline = NotSent("the proxy is out of reach", code="proxy")
+    _, found = findings(cli, ScriptedTransport([offline, HttpResponse(200, {}, TOKEN)]), monkeypatch)
+    assert {name: one["ok"] for name, one in found.items()} == {"token web": False, "token shop": True}
+
+
+def held(cli: Cli, hold: Hold) -> EventQueue:
+    """The queue, opened, with that hold on the destination web."""
+    queue = EventQueue.open(cli.config)
+    queue._store.set_hold("web", replace(hold, since_ms=queue._store.now_ms()))
+    return queue
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("ims_slow_down", "the token service ims.example answered HTTP 400: slow_down"),
+        ("http_429", "the token service ims.example answered HTTP 429"),
+    ],
+)
+def test_doctor_honours_a_wait_that_the_token_service_asked_for(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, code: str, text: str
+) -> None:
+    """It is on record for one destination and binds all of the account: no request, and a line that says so."""
+    service = ScriptedTransport(then=HttpResponse(200, {}, TOKEN))
+    with held(cli, Hold(HoldState.BACKING_OFF, 1, problem=Problem(code, text))) as queue:
+        store = queue._store
+        until_ms = store.now_ms() + 600_000
+        store.set_hold("web", replace(store.hold("web"), until_ms=until_ms, asked_until_ms=until_ms))
+        clock = store.at(until_ms).astimezone().strftime("%H:%M:%S")
+    exit_code, found = findings(cli, service, monkeypatch)
+    assert exit_code == 3
+    assert found["token web, shop"]["text"].startswith("the token service asked to wait until ")
+    assert clock in found["token web, shop"]["text"]
+    assert service.requests == []
+
+
+def test_a_wait_that_a_destination_asked_for_is_not_the_token_services(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one that is over."""
+    service = ScriptedTransport(then=HttpResponse(200, {}, TOKEN))
+    with held(cli, Hold(HoldState.BACKING_OFF, 1, problem=Problem("http_429", "too many requests"))) as queue:
+        store = queue._store
+        store.set_hold("web", replace(store.hold("web"), asked_until_ms=store.now_ms() + 600_000))
+        over = Hold(HoldState.BACKING_OFF, 1, asked_until_ms=store.now_ms(), problem=Problem("ims_slow_down", "wait"))
+        store.set_hold("shop", over)
+    _, found = findings(cli, service, monkeypatch)
+    assert found["token web, shop"]["ok"]
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("code", ["ims_invalid_client", "no_secret", "http_401", "EXEG-0503-401"])
+def test_doctor_says_that_a_running_worker_tries_again_by_itself(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Where there is a token now and the worker is still paused for want of one; without a worker nobody would try."""
+    service = ScriptedTransport(then=HttpResponse(200, {}, TOKEN))
+    with held(cli, Hold(HoldState.PAUSED, 1, problem=Problem(code, "refused", "Mend it."))) as queue:
+        _, found = findings(cli, service, monkeypatch)
+        assert "still paused" not in found["token web, shop"]["text"]
+        lease = queue._store.acquire("web", "run")
+        assert lease is not None
+        code_of_exit, found = findings(cli, service, monkeypatch)
+        queue._store.release(lease)
+    assert code_of_exit == 2
+    expected = "web is still paused: the running worker tries again by itself within 3 minutes, or at once with "
+    assert expected + "edgequeue sync" in found["token web, shop"]["text"]
+
+
+def test_a_pause_for_something_else_is_not_ended_by_a_token(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A datastream that is not known stays so."""
+    service = ScriptedTransport(then=HttpResponse(200, {}, TOKEN))
+    with held(cli, Hold(HoldState.PAUSED, 1, problem=Problem("EXEG-0003-400", "no such datastream"))) as queue:
+        lease = queue._store.acquire("web", "run")
+        assert lease is not None
+        _, found = findings(cli, service, monkeypatch)
+        queue._store.release(lease)
+    assert "still paused" not in found["token web, shop"]["text"]
 
 
 def test_commands_that_look_read_no_secret(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

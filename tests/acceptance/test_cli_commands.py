@@ -45,6 +45,39 @@ def test_every_command_has_help(name: str) -> None:
     assert f"edgequeue {name}" in result.stdout.partition("Examples:")[2]
 
 
+ONE_VALUE = [
+    (name, option.opts[0])
+    for name in sorted(COMMANDS)
+    for option in cli.get_command(None, name).params  # type: ignore[arg-type, union-attr]
+    if isinstance(option, click.Option) and not (option.multiple or option.is_flag)
+]
+
+
+@pytest.mark.parametrize(("name", "option"), ONE_VALUE)
+def test_an_option_with_one_value_is_given_once(tmp_path: Path, name: str, option: str) -> None:
+    """Exit code 2 that names it, whatever the values are: none of them is dropped without a word."""
+    for form in ([option, "1", f"{option}=2"], [option, "1", option, "1"]):
+        result = Cli(tmp_path)(name, *form)
+        assert result.exit_code == 2
+        assert f"{option} is given twice, and only one can count. Give it once." in result.stderr
+        assert f"Usage: edgequeue {name} " in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_configuration_is_named_once(tmp_path: Path) -> None:
+    """The options before the command are no exception."""
+    result = Cli(tmp_path)("--config", "other.toml", "status")
+    assert result.exit_code == 2
+    assert "--config is given twice" in result.stderr
+
+
+def test_what_may_be_repeated_may_be(tmp_path: Path) -> None:
+    """Options that take several values, and flags: nothing is lost by saying a thing twice."""
+    cli = Cli(tmp_path).configure()
+    cli.enqueue(event(1))
+    assert cli("prune", "--status", "dead", "--status", "delivered", "--json", "--json").exit_code == 0
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`--help` answers at once on a small device: no command's module and none of their libraries is imported."""
     code = (

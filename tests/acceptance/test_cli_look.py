@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgequeue.emulator import Emulator, Fault
-from tests.acceptance.cli_harness import Cli, edge, event
+from tests.acceptance.cli_harness import CLOSED, Cli, edge, event
 
 LEDGER = ["enqueued", "pending", "sending", "delivered", "dead", "expired", "evicted", "erased", "lost"]
 RECORD = [
@@ -214,6 +214,43 @@ def test_the_disposition_is_that_of_the_event(told: Cli) -> None:
     """The history's column says that it is about this event: the request as a whole came to something else."""
     heads = next(line for line in told("show", "sale-2").stdout.splitlines() if line.startswith("Opened"))
     assert "For this event" in heads
+
+
+def test_the_history_shows_how_many_events_each_request_had(told: Cli) -> None:
+    """The refused event went with its neighbour first, then alone."""
+    lines = told("show", "sale-2").stdout.splitlines()
+    heads = next(number for number, line in enumerate(lines) if line.startswith("Opened"))
+    assert lines[heads].split()[:3] == ["Opened", "Request", "Events"]
+    history = told.json("show", "sale-2")["history"]
+    assert [line.split()[2] for line in lines[heads + 1 : heads + 1 + len(history)]] == ["2", "1"]
+    assert all("events" not in entry for entry in history)
+
+
+def test_a_pending_event_says_what_holds_it_back(cli: Cli) -> None:
+    """State, reason and remedy of its destination; nothing where the destination is well, or the event has ended."""
+    cli.enqueue(event(1))
+    assert "Held back" not in cli("show", "sale-1").stdout
+    assert cli("sync").exit_code == 0
+    cli.configure(edge("web", CLOSED))
+    cli.enqueue(event(2))
+    cli("sync")
+    text = cli("show", "sale-2").stdout
+    held = next(line for line in text.splitlines() if line.startswith("Held back"))
+    assert re.search(r"offline since \d\d:\d\d:\d\d: .*127\.0\.0\.1", held), held
+    assert "Held back" not in cli("show", "sale-1").stdout
+    assert list(cli.json("show", "sale-2")) == [*RECORD, "payload", "history"]
+
+
+def test_status_says_what_was_learned(cli: Cli, service: Emulator) -> None:
+    """For people alone: a line for each thing; where nothing was learned there is none."""
+    assert "set aside" not in cli("status").stdout
+    service.add_fault(Fault("status", status=500, event_id="sale-2", times=None))
+    cli.enqueue(*(event(number) for number in range(1, 6)))
+    cli.configure(edge("web", service.url, batch_events_max=1))
+    cli("sync")
+    text = cli("status").stdout
+    assert re.search(r"^web +1 event set aside: it fails wherever it goes; next try ", text, re.MULTILINE), text
+    assert "learned" not in cli.json("status")["destinations"]["web"]
 
 
 def test_a_note_begins_with_the_words(told: Cli) -> None:

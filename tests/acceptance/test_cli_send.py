@@ -71,6 +71,12 @@ def test_offline(cli: Cli) -> None:
     assert json.loads(result.stdout)["stopped_because"] in ("timeout", "waiting")
 
 
+def test_the_help_says_what_a_timeout_does_for_a_pause(cli: Cli) -> None:
+    """Who waits for a destination that is paused would wait for nothing."""
+    words = " ".join(cli("sync", "--help").stdout.split())
+    assert "a destination that is paused has one try at the start and is not waited for" in words
+
+
 def test_dead_and_left(cli: Cli, service: Emulator) -> None:
     """Where events died and others are left, what is left decides: exit code 3."""
     service.add_fault(Fault("status", status=422, event_id="sale-1", times=None))

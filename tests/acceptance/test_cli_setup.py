@@ -6,6 +6,8 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from edgequeue.cli.doctor import unwritable
 from edgequeue.cli.template import SAMPLES, Answers, configuration
 from edgequeue.config import parse_settings
 from edgequeue.emulator import Emulator, Fault
-from tests.acceptance.cli_harness import CLOSED, Cli, edge, event
+from tests.acceptance.cli_harness import CLOSED, ROOT, Cli, dccs, edge, event
 
 AUTH = '[auth.adobe]\ntype = "bearer"\ntoken_env = "NO_SUCH_TOKEN"'
 
@@ -43,6 +45,91 @@ def test_init_for_the_emulator_works_at_once(cli: Cli, service: Emulator) -> Non
     assert cli("enqueue", stdin=SAMPLES["adobe-edge"]).exit_code == 0
     assert cli("sync").exit_code == 0
     assert service.arrived.events == 1
+
+
+ACCOUNT = ["--client-id", "client", "--org-id", "o@AdobeOrg", "--client-secret-env", "EDGEQUEUE_TEST_SECRET"]
+TOKEN = ["--token-env", "EDGEQUEUE_TEST_SECRET"]
+
+
+@pytest.mark.parametrize("kind", ["adobe-edge", "adobe-dccs"])
+@pytest.mark.parametrize("signing", [[], ACCOUNT, TOKEN, [*TOKEN, "--client-id", "client", "--org-id", "o@AdobeOrg"]])
+def test_what_init_says_next_works_as_it_is_printed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, kind: str, signing: list[str]
+) -> None:
+    """The emulator started by the printed line takes the sample that the printed line enqueues."""
+    monkeypatch.setenv("EDGEQUEUE_TEST_SECRET", "s3cr3t")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    result = cli("init", "--type", kind, "--emulator", f"http://127.0.0.1:{port}", *signing)
+    assert result.exit_code == 0, result.stderr
+    steps = [line.strip().partition("   ")[0] for line in result.stdout.partition("Next:\n")[2].splitlines()]
+    assert [line.startswith("export EDGEQUEUE_TEST_SECRET=") for line in steps].count(True) == bool(signing)
+    commands = [line for line in steps if not line.startswith("export ")]
+    with shell(cli, f"exec {commands[0]}") as emulator:
+        try:
+            assert emulator.stdout is not None
+            assert emulator.stdout.readline() == f"emulator listening on http://127.0.0.1:{port}\n"
+            for line in commands[1:]:
+                with shell(cli, line) as process:
+                    said, wrong = process.communicate()
+                assert process.returncode == 0, (line, said, wrong)
+        finally:
+            emulator.terminate()
+        arrived, _ = emulator.communicate()
+    assert "arrived 1, distinct 1, duplicates 0" in arrived
+    assert cli.json("status")["ledger"]["delivered"] == 1
+
+
+def shell(cli: Cli, line: str) -> subprocess.Popen[str]:
+    """A line as it is typed, where `edgequeue` is on the path."""
+    program = cli.directory / "bin" / "edgequeue"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m edgequeue "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(["sh", "-c", line], cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("http://127.0.0.1:8080", ""),
+        ("http://localhost:9000/", " --port 9000"),
+        ("http://[::1]:9000", " --port 9000 --host ::1"),
+        ("http://127.0.0.1", " --port 80"),
+    ],
+)
+def test_init_says_where_the_emulator_has_to_listen(cli: Cli, url: str, options: str) -> None:
+    """As the configuration has it."""
+    result = cli("init", "--emulator", url)
+    assert result.exit_code == 0, result.stderr
+    assert f"  edgequeue emulator{options}          (in another terminal)\n" in result.stdout
+
+
+def test_a_second_init_shows_how_to_add_a_destination(cli: Cli) -> None:
+    """The file is kept; the table that is shown can be appended to it as it is, under a name that is free."""
+    assert cli("init", "--emulator", *TOKEN).exit_code == 0
+    for options, name in (([], "web-2"), (["--type", "adobe-dccs", *TOKEN], "till"), (["--name", "shop"], "shop")):
+        result = cli("init", "--datastream-id", "d", "--endpoint", f"{CLOSED}/collection/a", *options)
+        assert result.exit_code == 2
+        assert f"{cli.config} exists and is kept." in result.stderr
+        assert "--force" in result.stderr
+        table = result.stderr.partition("edgequeue doctor:\n\n")[2].partition("\n\nTo replace")[0]
+        assert table.startswith(f"[destinations.{name}]\n")
+        with cli.config.open("a") as file:
+            file.write(f"\n{table}\n")
+        assert name in parse_settings(cli.config.read_text(), cli.config).destinations
+
+
+def test_a_second_init_beside_a_broken_file(cli: Cli) -> None:
+    """What cannot be read is kept too, and the way on is shown."""
+    cli.config.write_text("[destinations\n")
+    result = cli("init", "--emulator")
+    assert result.exit_code == 2
+    assert "[destinations.web]" in result.stderr
+    assert cli.config.read_text() == "[destinations\n"
 
 
 def test_init_has_the_emulators_address(cli: Cli) -> None:
@@ -89,7 +176,10 @@ def test_init_with_options(cli: Cli) -> None:
         ([], "Give --type"),
         (["--type", "adobe-edge"], "datastream_id is missing"),
         (["--type", "adobe-dccs", "--endpoint", "https://x.example"], "is no inlet URL"),
-        (["--type", "adobe-dccs", "--emulator"], "--emulator writes a destination of type adobe-edge"),
+        (["--emulator", "127.0.0.1:8080"], "--emulator takes an address such as http://127.0.0.1:8080"),
+        (["--emulator", "https://127.0.0.1:8080"], "--emulator takes an address"),
+        (["--emulator", "http://127.0.0.1:8080/ee"], "--emulator takes an address"),
+        (["--emulator", "--endpoint", CLOSED], "Give --emulator or --endpoint, not both"),
         (["--type", "adobe-edge", "--datastream-id", "d", "--name", "a b"], "destination name 'a b'"),
     ],
 )
@@ -303,6 +393,21 @@ def test_what_cannot_be_written_names_what_to_do(tmp_path: Path) -> None:
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     for place in (one[1] for one in mounts if "ro" in one[3].split(",")):
         assert "mounted read-only" in unwritable("disk", Path(place)).text
+
+
+def test_doctor_and_a_missing_org_id(cli: Cli, service: Emulator) -> None:
+    """Advice: DCCS fills it in. Exit code 0, but not all is well; other commands say nothing of it."""
+    inlet = f"{service.url}/collection/demo"
+    cli.configure(dccs("till", inlet))
+    code, found = findings(cli)
+    assert (code, found["org_id till"]["remedy"]) == (0, 'Add org_id = "…@AdobeOrg" to [destinations.till].')
+    result = cli("doctor")
+    assert result.exit_code == 0
+    assert "WARN   org_id till: " in result.stdout
+    assert "All is well" not in result.stdout
+    assert cli("status").stderr == ""
+    cli.configure(dccs("till", inlet, org_id="o@AdobeOrg"))
+    assert "org_id till" not in findings(cli)[1]
 
 
 def test_doctor_and_a_proxy(cli: Cli) -> None:

@@ -7,6 +7,7 @@ open; nothing else is needed to make a crash.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -329,6 +330,51 @@ class StoreContract:
         assert (record.status, record.attempts, record.error.message) == ("dead", 1, "a field is wrong")
         (request,) = store.requests(WEB, None)
         assert (request.outcome, request.http_status) == ("rejected", 422)
+
+    def test_suspects_that_are_pending_are_counted(self, store: Store) -> None:
+        """With the time at which the first of them is tried again; those that have ended are not."""
+        sequences = [sequence_of(one) for one in put(store, 4)]
+        lease = lease_of(store)
+        known = Learned("here", {one: Suspect(Doubt.FAILED, 1) for one in sequences[:3]}, echoes=False)
+        records = claim(store, lease)
+        answer(store, send(store, lease, records[:1]), ACCEPTED, learned=known)
+        outcome = replace(came_to(Disposition.DEFER, BUSY), waits={0: 9.0, 1: 7.0})
+        now_ms = store.now_ms()
+        answer(store, send(store, lease, records[1:3]), outcome)
+        web = next(row for row in store.destination_rows() if row.name == WEB)
+        assert web.suspects == (2, now_ms + 7_000)
+        assert web.learned == known
+        till = next(row for row in store.destination_rows() if row.name == TILL)
+        assert (till.suspects, till.learned) == ((0, None), NOTHING)
+
+    def test_the_history_tells_how_many_travelled_together(self, store: Store) -> None:
+        """For each request, the number of its events."""
+        (event_id, _, _) = put(store, 3)
+        lease = lease_of(store)
+        deliver(store, lease, DEFERRED)
+        deliver(store, lease, ACCEPTED)
+        record = store.get(event_id)
+        assert record is not None
+        assert [entry.events for entry in record.history] == [3, 3]
+
+    def test_the_requests_closed_meanwhile_are_counted(self, store: Store) -> None:
+        """From the oldest that is open on, of one destination; what was never sent leaves nothing to count."""
+        put(store, 2)
+        put(store, 1, to=TILL)
+        lease, till = lease_of(store), lease_of(store, TILL)
+        deliver(store, till)
+        first = store.oldest_open(WEB)
+        assert (store.closed_since(WEB, first), store.closed_since(TILL, 0)) == (0, 1)
+        one, two = claim(store, lease)
+        slow, quick = send(store, lease, [one]), send(store, lease, [two])
+        assert store.oldest_open(WEB) == first == slow.number
+        answer(store, quick, DEFERRED)
+        assert (store.closed_since(WEB, first), store.closed_since(TILL, first)) == (1, 0)
+        answer(store, slow, ACCEPTED)
+        assert store.closed_since(WEB, first) == 2
+        assert store.oldest_open(WEB) == quick.number + 1
+        answer(store, send(store, lease, [two]), NotSent("no route", code="connect"))
+        assert store.closed_since(WEB, first) == 2
 
     def test_an_unknown_outcome_costs_nothing(self, store: Store) -> None:
         """The request may have arrived: pending again, and the request is on record as unknown."""

@@ -345,6 +345,14 @@ def test_a_drip_ends_at_the_deadline(hasty: HttpxTransport, service: RawService,
     assert raised.value.code == code
 
 
+def test_a_plea_to_wait_outlives_an_answer_that_never_ends(hasty: HttpxTransport, service: RawService) -> None:
+    """Retry-After stood in its head: the deadline does not make it unsaid."""
+    head = b"HTTP/1.1 503 Busy\r\nretry-after: 60\r\ncontent-length: 9000\r\n\r\n"
+    with pytest.raises(MaybeSent) as raised:
+        hasty.send(service.will(Drip(head)), {})
+    assert (raised.value.code, raised.value.retry_after_seconds) == ("deadline", 60.0)
+
+
 @pytest.mark.parametrize(
     ("flood", "code"),
     [

@@ -326,6 +326,40 @@ def test_the_documented_partial_answer_is_not_guessed_at() -> None:
     assert (outcome.singly, state_of(outcome), outcome.exceptions) == (True, HoldState.OK, {})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#/header: required key [datasetId] not found",
+        "#/header/imsOrgId: expected type: String, found: Null",
+        "#: required key [flowId] not found",
+        "required field imsOrgId is missing in the header",
+        "#/header/schemaRef/id: required key [id] not found",
+        "Message has an absent or wrong ims org in the header, timestamp 1565628583792",
+        "Schema https://ns.adobe.com/acme/schemas/77aa not found for xdmEntity",
+        "see #/datasetId",
+        "imsOrgId: [ACME@AdobeOrg] does not match the inlet",
+    ],
+)
+@pytest.mark.parametrize("multi", [False, True])
+def test_a_refusal_of_the_envelope_kills_nobody_whatever_else_it_says(text: str, multi: bool) -> None:
+    """A name or a pointer of the header that our configuration wrote wins over words that events are refused in."""
+    if multi:
+        outcome = answered(2, [{"statusCode": 400, "message": text}] * 2)
+    else:
+        kind = "http://ns.adobe.com/adobecloud/problem/data-collection-service/inlet"
+        outcome = whole(400, {"type": kind, "status": 400, "title": "Invalid", "report": {"message": text}})
+    assert dispositions(outcome, 2) == [DEFER, DEFER]
+    assert state_of(outcome) is HoldState.PAUSED
+    assert "[destinations.till]" in remedy_of(outcome)
+
+
+@pytest.mark.parametrize("text", ["#/commerce/order: required key [currencyCode] not found", "#/a/timestamp: no date"])
+def test_a_pointer_into_the_data_is_the_events_own(text: str) -> None:
+    """No setting of ours wrote what stands there."""
+    outcome = answered(2, [{"statusCode": 400, "message": text}, {"xactionId": f"{BATCH_ID}:1"}])
+    assert dispositions(outcome, 2) == [REJECT, ACCEPTED]
+
+
 def test_the_newer_form_names_its_events_by_index() -> None:
     """`<uuid>-<index>` settles the events it names, in any order of fewer answers; the absent ones are unknown."""
     responses = [

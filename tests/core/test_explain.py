@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgequeue.explain import destination_view, why
+from edgequeue.learning import Learned
 from edgequeue.model import Problem
 from edgequeue.retry import Hold, HoldState
 from edgequeue.store.base import DestinationRow
@@ -96,6 +97,33 @@ def test_a_destination_out_of_the_configuration_is_unconfigured() -> None:
     assert "[destinations.web]" in shown.reason.remedy
 
 
+# --- what was learned -------------------------------------------------------------------------------------------------
+
+
+def learned(what: Learned, *, suspects: tuple[int, int | None] = (0, None), place: str = "here") -> tuple[str, ...]:
+    found = replace(row(), learned=replace(what, place="here"), suspects=suspects)
+    return destination_view(found, enabled=True, now_ms=NOW_MS, at=at, place=place).learned
+
+
+def test_what_was_learned_of_a_destination_is_told_in_plain_words() -> None:
+    """The size that gets through, who is set aside and until when, and a service that does not echo."""
+    later = at(NOW_MS + 600_000).astimezone().strftime("%H:%M:%S")
+    known = Learned(bytes_max=412_300, bytes_until_ms=NOW_MS + 600_000, echoes=False)
+    assert learned(known, suspects=(2, NOW_MS + 600_000)) == (
+        f"requests up to 412 KB until {later}, because larger ones did not get through",
+        f"2 events set aside: they fail wherever they go; next try {later}",
+        "answers are not checked by our request id, because the service does not repeat it",
+    )
+    assert learned(Learned(), suspects=(1, NOW_MS)) == ("1 event set aside: it fails wherever it goes",)
+
+
+def test_what_holds_no_more_is_not_told() -> None:
+    """A size whose time is over, what was learned of another place, and a service that does echo."""
+    assert learned(Learned(bytes_max=412_300, bytes_until_ms=NOW_MS)) == ()
+    assert learned(Learned(echoes=False), suspects=(1, None), place="elsewhere") == ()
+    assert learned(Learned(echoes=True)) == ()
+
+
 # --- the sentence -----------------------------------------------------------------------------------------------------
 
 
@@ -155,7 +183,7 @@ def test_events_that_failed_alone_and_wait_say_so() -> None:
 
 
 def test_each_destination_in_trouble_has_its_sentence() -> None:
-    """One that is well, or has nothing to send, is not spoken of."""
+    """One that has nothing to send is not spoken of."""
     views = {
         "web": view(row(held(HoldState.OFFLINE))),
         "till": view(row(held(HoldState.PAUSED))),
@@ -165,6 +193,24 @@ def test_each_destination_in_trouble_has_its_sentence() -> None:
     assert "for web" in text
     assert "for till" in text
     assert "idle" not in text
+
+
+def test_what_waits_beside_trouble_is_named_too() -> None:
+    """With a worker it is being sent; without one it is said for which destinations it would help, and how."""
+    views = {
+        "web": view(row(held(HoldState.PAUSED, code="http_401"))),
+        "till": view(row()),
+        "shop": view(row(counts=Ledger(1, pending=1))),
+    }
+    text = why(Ledger(7, pending=7), views, WORKER, NOW)
+    assert text.startswith("3 events wait for web: paused since")
+    assert text.endswith("4 events wait for till, shop and the worker (process 412) is sending.")
+    text = why(Ledger(7, pending=7), views, None, NOW)
+    assert text.endswith(
+        "4 events wait for till, shop. No worker is running: edgequeue sync sends once, edgequeue run for good."
+    )
+    del views["till"], views["shop"]
+    assert "No worker" not in why(Ledger(3, pending=3), views, None, NOW)  # a pause says itself what to run
 
 
 def test_an_unconfigured_destination_is_told_with_what_to_put_back() -> None:

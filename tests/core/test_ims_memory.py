@@ -162,7 +162,9 @@ def test_the_services_own_wait_is_honoured_by_hand(clock: ManualClock) -> None:
 # --- another way -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", [MUTE, HttpResponse(503, {"content-type": "text/html"}, b"<html>")])
+@pytest.mark.parametrize(
+    "answer", [MUTE, HttpResponse(503, {}, b"<html>"), HttpResponse(407, {}, b""), HttpResponse(400, {}, b"bad proxy")]
+)
 def test_a_way_that_leads_nowhere_is_no_failure_of_another(
     clock: ManualClock, answer: HttpResponse | MaybeSent
 ) -> None:
@@ -177,7 +179,8 @@ def test_a_way_that_leads_nowhere_is_no_failure_of_another(
 
 def test_what_the_service_said_holds_whatever_the_way(clock: ManualClock) -> None:
     """A busy token service, or one that refuses, is asked once for all."""
-    for answer in (BUSY, REFUSED):
+    busy = HttpResponse(400, {}, b'{"error":"temporarily_unavailable"}')
+    for answer in (busy, REFUSED):
         ims, other = account(clock), ScriptedTransport(then=TOKEN, way="proxy")
         ims.headers(ScriptedTransport([answer]))
         assert isinstance(ims.headers(other), Denied)

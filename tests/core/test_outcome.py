@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgequeue.errors import MaybeSent, NotSent, TransportError
+from edgequeue.learning import Doubt
 from edgequeue.model import (
     TRANSITIONS,
     Batch,
@@ -48,8 +50,8 @@ def batches(draw: st.DrawFn) -> Batch:
 def cases(draw: st.DrawFn) -> tuple[Batch, Outcome]:
     batch = draw(batches())
     exceptions = draw(st.dictionaries(st.integers(0, len(batch) - 1), VERDICTS, max_size=4))
-    outcome = Outcome(draw(VERDICTS), exceptions, split=draw(st.booleans()), singly=draw(st.booleans()))
-    return batch, outcome
+    flags = {name: draw(st.booleans()) for name in ("split", "singly", "definite")}
+    return batch, Outcome(draw(VERDICTS), exceptions, **flags)
 
 
 def settled(batch: Batch, outcome: Outcome, unit_random: float = 0.5) -> Settlement:
@@ -133,6 +135,30 @@ def test_what_a_request_came_to_follows_from_its_events(case: tuple[Batch, Outco
         assert settlement.outcome not in (RequestOutcome.ACCEPTED, RequestOutcome.PARTIAL)
         assert not settlement.deaths or settlement.outcome is RequestOutcome.REJECTED
     assert settlement.deferred + len(settlement.delivered) + len(settlement.deaths) <= len(batch)
+
+
+@given(cases())
+def test_what_was_only_kept_was_not_rejected(case: tuple[Batch, Outcome]) -> None:
+    """Rejected is what killed an event, what the service itself refused, and what spent an attempt; not a split."""
+    batch, outcome = case
+    if settled(batch, outcome).outcome is RequestOutcome.REJECTED:
+        spent = outcome.verdict.disposition is Disposition.RETRY
+        assert settled(batch, outcome).deaths or outcome.definite or spent
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        nobodys(HttpResponse(413, {}, b"<html>"), "a web page"),
+        refused(response(400), of_size(2), REFUSAL, definite=False),
+        replace(deferred(response(500), REFUSAL, Doubt.FAILED), split=True),
+    ],
+)
+def test_a_batch_that_is_halved_on_suspicion_is_deferred(outcome: Outcome) -> None:
+    """A proxy's page, words that are nobody's, and a 500 beside an acceptance refuse no event."""
+    settlement = settled(of_size(2), outcome)
+    assert {wait.travel_max for wait in settlement.waits} == {1}
+    assert settlement.outcome is RequestOutcome.DEFERRED
 
 
 @given(st.integers(2, 300))

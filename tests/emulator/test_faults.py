@@ -61,6 +61,8 @@ def test_a_fault_is_checked_in_python_too():
         Fault("storm")
     with pytest.raises(ValueError, match="has no key 'status'"):
         Fault("delay", status=503)
+    with pytest.raises(ValueError, match="times='always': give a number from 1, or None for always"):
+        Fault("delay", times="always")
 
 
 @pytest.mark.parametrize("kind", KINDS)

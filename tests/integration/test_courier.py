@@ -7,9 +7,12 @@ import threading
 import pytest
 
 from edgequeue.courier import Couriers
-from edgequeue.errors import NotSent
-from edgequeue.model import HttpRequest, HttpResponse
-from edgequeue.testing import ScriptedTransport, response
+from edgequeue.destinations.adobe_edge import AdobeEdge
+from edgequeue.errors import MaybeSent, NotSent
+from edgequeue.model import HttpRequest, HttpResponse, Priority
+from edgequeue.testing import SILENCE, ManualClock, MemoryStore, ScriptedTransport, event_for, response
+from edgequeue.worker import Worker
+from tests.support import eventually
 
 
 class Slow(ScriptedTransport):
@@ -32,8 +35,41 @@ class Slow(ScriptedTransport):
 @pytest.mark.parametrize("answer", [response(429), response(503), response(200, {}, retry_after="9")])
 def test_who_asks_for_patience_is_not_sent_what_has_not_begun(answer: HttpResponse) -> None:
     """A Retry-After is kept from the moment it is heard, also by the requests of the same turn."""
-    couriers = Couriers(Slow(answer), "web")
-    answers, _ = couriers.send_all([HttpRequest("POST", url, {}, b"") for url in ("first", "second")], {})
+    couriers, heard = Couriers(Slow(answer), "web"), []
+    requests = [HttpRequest("POST", url, {}, b"") for url in ("first", "second")]
+    answers, _ = couriers.send_all(requests, {}, heard.append)
     couriers.close()
+    assert heard == [answer], "and it is heard before the last answer is there"
     assert answers[0] == answer
     assert isinstance(answers[1], NotSent)
+
+
+def test_a_plea_to_wait_is_on_disk_while_other_answers_are_awaited() -> None:
+    """Of two requests one is told to wait and the other hangs: a power cut now does not make it unsaid."""
+    busy = response(429, {"title": "slower"}, retry_after="300")
+    store, network = MemoryStore(ManualClock()), ScriptedTransport([busy], then=SILENCE)
+    place = AdobeEdge("web", datastream_id="d", batch_events_max=1, requests_in_flight_max=2)
+    store.register("web", place.type)
+    for number in range(2):
+        store.put("web", place.check(event_for(place.type, number=number), store.wall_ms()), Priority.NORMAL, 1.0)
+    worker = Worker(store, place, network, kind="test")
+    thread = threading.Thread(target=worker.step)
+    thread.start()
+    eventually(lambda: store.hold("web").asked_until_ms == store.now_ms() + 300_000)
+    assert thread.is_alive()
+    network.abort()
+    thread.join()
+    assert worker.hold.asked_until_ms == store.now_ms() + 300_000
+    worker.close()
+
+
+def test_a_plea_to_wait_outlives_a_stop_of_ours() -> None:
+    """The head of the answer came and we hung up in its body: the wait binds all the same."""
+    network = ScriptedTransport([MaybeSent("stopped", code="aborted", retry_after_seconds=60.0)])
+    store, place = MemoryStore(ManualClock()), AdobeEdge("web", datastream_id="d")
+    store.register("web", place.type)
+    store.put("web", place.check(event_for(place.type), store.wall_ms()), Priority.NORMAL, 1.0)
+    worker = Worker(store, place, network, kind="test")
+    worker.step()
+    worker.close()
+    assert store.hold("web").asked_until_ms == store.now_ms() + 60_000

@@ -336,6 +336,7 @@ def test_sync_beside_a_running_worker_asks_it_to_send_now(service: Emulator, ope
     with EventQueue(tmp_path / "queue.db", list(running.destinations.values())) as other:
         report = other.sync(timeout_seconds=60)
         assert (report.remaining, report.stopped_because) == (0, "empty")
+        assert (report.delivered, report.requests) == (20, len(other.requests()))
         assert other.status().worker.kind == "run"
     assert running.status().ledger.delivered == 20
 

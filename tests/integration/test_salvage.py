@@ -436,14 +436,29 @@ def test_what_was_learned_of_one_place_counts_for_nothing_at_another(rig: Rig) -
     assert rig.counts() == (55, 0, 0)
 
 
-def test_a_service_that_ends_its_echo_is_believed_again(rig: Rig) -> None:
-    """Turn after turn without it, on fresh connections: it has changed."""
+def test_a_service_that_has_echoed_is_never_believed_without_it(rig: Rig) -> None:
+    """A cache that answers with an old acceptance has taken nothing, however often it does; nothing is lost."""
     rig.put(5)
     rig.run(10)
     rig.service = always(lambda: HttpResponse(202, {}, b'{"requestId":"0b6d5b1c-27a2-4b56-8f10-6a5b6c9c8f11"}'))
     rig.put(50)
+    rig.run(3600)
+    assert rig.counts() == (5, 0, 50)
+    assert len(rig.network.requests) < 60, "and it is not asked at full speed"
+    rig.service = accept
     rig.run(600)
     assert rig.counts() == (55, 0, 0)
+
+
+def test_a_silent_answer_is_taken_from_a_fresh_connection_alone(rig: Rig) -> None:
+    """A 204 names nobody's request: a late one of an earlier request must not pass for the next one's."""
+    rig = Rig(AdobeEdge("web", datastream_id="d", silent=True))
+    rig.service = always(lambda: HttpResponse(204, {}, b""))
+    rig.put(250)
+    rig.run(10)
+    assert rig.counts() == (250, 0, 0)
+    assert all(request.fresh for request in rig.network.requests)
+    rig.worker.close()
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 429, 500, 503])
