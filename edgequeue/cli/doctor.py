@@ -14,7 +14,7 @@ import click
 
 from edgequeue.cli.context import Code, State, epilog, explained, is_missing, json_option, note_created
 from edgequeue.cli.finding import CONNECT_SECONDS, Finding, wrong
-from edgequeue.cli.inlets import named_in_the_open
+from edgequeue.cli.inlets import open_inlets
 from edgequeue.cli.output import clean, count, local, sentence, write_json
 from edgequeue.errors import EdgeQueueError
 from edgequeue.model import Status
@@ -150,10 +150,7 @@ def _books(queue: EventQueue, status: QueueStatus) -> Iterator[Finding]:
         finding = _delivery(name, view)
         if finding is not None:
             yield finding
-    for name, field in named_in_the_open(queue):
-        text = f"asks for no token, and events for it name people ({field})"
-        remedy = "Make an authenticated one (edgequeue connection create), and set auth in its table."
-        yield Finding(f"inlet {name}", False, text, remedy)
+    yield from open_inlets(queue)
     dead = sum(1 for _ in queue.events(Status.DEAD, limit=DEAD_COUNTED_MAX + 1))
     if dead:
         many = f"more than {DEAD_COUNTED_MAX:,} events" if dead > DEAD_COUNTED_MAX else count(dead, "event")
