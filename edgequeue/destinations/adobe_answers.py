@@ -1,4 +1,4 @@
-"""How Adobe's answers are read: problem+json, the table of Edge's error codes, and what each status means.
+"""How Adobe's answers are read: problem+json and the table of Edge's error codes.
 
 Pure, and lenient: fields may be missing, of another type, or many; nothing here raises, whatever the bytes are.
 The codes are those of Edge's troubleshooting page ("Detailed error codes list", developer.adobe.com); where the
@@ -9,43 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any
 
-import orjson
-
-from edgequeue.learning import Doubt
-from edgequeue.model import Batch, HttpResponse, Problem
+from edgequeue.destinations.statuses import DEFER, MEND, PAUSE, REFUSE, SPLIT, WAIT, Reading, text_of
+from edgequeue.model import HttpResponse
 from edgequeue.outcome import Outcome
-from edgequeue.reading import deferred, is_foreign, is_page, nobodys, paused, refused, shortened
-
-
-class Reading(Enum):
-    """What an answer comes to. REFUSE bisects; SPLIT bisects, but one event alone comes back later."""
-
-    PAUSE = "pause"
-    REFUSE = "refuse"
-    SPLIT = "split"
-    DEFER = "defer"
-    WAIT = "wait"
-
-
-PAUSE, REFUSE, SPLIT, DEFER, WAIT = Reading
-
-STATUS: Mapping[int, Reading] = {
-    400: REFUSE,
-    408: DEFER,
-    409: REFUSE,
-    413: REFUSE,
-    422: REFUSE,
-    425: DEFER,
-    429: WAIT,
-    503: WAIT,
-}
-"""The statuses that do not follow their class: any other 4xx pauses (credentials, address), any other 5xx defers."""
-
-MEND = "Mend the event and enqueue it again."
-"""The remedy for an event that was refused for what it holds."""
+from edgequeue.reading import is_foreign, is_page, nobodys, shortened
 
 _DATASTREAM = "Check datastream_id in [destinations.{name}]."
 _IN_ADOBE = "Mend datastream {datastream_id} in Adobe's Data Collection, or check datastream_id."
@@ -150,51 +119,3 @@ def ids_of(document: Mapping[str, Any] | None) -> dict[str, Any]:
     places = (document or {}, report if isinstance(report, dict) else {})
     found = next((text for one in places if (text := text_of(one.get("requestId")))), "")
     return {"requestId": shortened(found)} if found else {}
-
-
-def text_of(value: Any) -> str:
-    """A value as text: texts and numbers as they are, objects as JSON, nothing for the rest."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | dict):
-        return ""
-    return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
-
-
-def reading_of_status(status: int) -> Reading:
-    """What a status from 400 on means when nothing more is known."""
-    return STATUS.get(status, DEFER if status >= 500 else PAUSE)
-
-
-def outcome_of(reading: Reading, response: HttpResponse, batch: Batch, problem: Problem, *, definite: bool) -> Outcome:
-    """The outcome for a whole request; `definite`: a refusal is known to be the service's own, and about the events."""
-    match reading:
-        case Reading.PAUSE:
-            return paused(response, problem, renewable=problem.code in RENEWABLE)
-        case Reading.REFUSE if _cut_off(response.body):
-            return nobodys(response, "a part of an answer")  # cut off on the way: it may have said anything
-        case Reading.REFUSE:
-            return refused(response, batch, problem, definite=definite)
-        case Reading.SPLIT if len(batch) > 1:
-            return refused(response, batch, problem)
-        case Reading.SPLIT:
-            return deferred(response, problem, Doubt.FAILED)
-    return deferred(response, problem, doubt_of_status(response.status))
-
-
-def _cut_off(body: bytes) -> bool:
-    """Whether it begins as JSON does and is none."""
-    if body.lstrip()[:1] not in (b"{", b"["):
-        return False
-    try:
-        orjson.loads(body)
-    except ValueError:
-        return True
-    return False
-
-
-def doubt_of_status(status: int) -> Doubt | None:
-    """Whether a failure may be the event's own. Asking for patience (429, 503 and the like) is about the service."""
-    if status < 500 or status == 503:
-        return None
-    return Doubt.FAILED if status == 500 else Doubt.STRANGE

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgequeue.destinations import adobe_answers as answers
+from edgequeue.destinations import statuses
 from edgequeue.destinations.adobe_dccs_places import Entry, entry_of, placed, receipt_template
 from edgequeue.learning import Doubt
 from edgequeue.model import Batch, Disposition, HttpResponse, Problem
@@ -78,7 +79,7 @@ def interpret(
     document = json_object(response.body)
     if response.status in (200, 207):
         outcome = _success(batch, response, document or {}, wrapped, name, single=single)
-        named = answers.text_of((document or {}).get("inletId"))
+        named = statuses.text_of((document or {}).get("inletId"))
         return replace(outcome, echoed=named == inlet if named else None)
     if response.status == 204:
         return nobodys(response, "an empty success, which DCCS does not answer with")
@@ -91,8 +92,10 @@ def interpret(
     if setting and all(wrapped):
         return paused(response, _blamed(problem, setting, name))
     definite = _is_dccs(document) and (not any(wrapped) or response.status == 413 or _about_data(reason))
-    reading = answers.reading_of_status(response.status)
-    return answers.outcome_of(reading, response, batch, problem, definite=definite)
+    reading = statuses.reading_of_status(response.status)
+    return statuses.outcome_of(
+        reading, response, batch, problem, definite=definite, renewable=problem.code in answers.RENEWABLE
+    )
 
 
 def _success(
@@ -113,7 +116,7 @@ def _success(
 
 
 def _of_one(response: HttpResponse, document: Mapping[str, Any]) -> Outcome:
-    receipt = shortened(answers.text_of(document.get("xactionId")))
+    receipt = shortened(statuses.text_of(document.get("xactionId")))
     if not receipt or "inletId" not in document:
         return answers.without_its_body(response)
     return accepted(response, service=_ids(document), receipt=receipt)
@@ -131,7 +134,7 @@ def _by_message(
     wrapped: Sequence[bool],
     name: str,
 ) -> Outcome:
-    pairs = list(zip(placed(entries, len(batch), answers.text_of(document.get("batchId"))), wrapped, strict=True))
+    pairs = list(zip(placed(entries, len(batch), statuses.text_of(document.get("batchId"))), wrapped, strict=True))
     # One accepted message in our envelope proves the envelope: what is refused beside it is refused for itself.
     proven = any(entry is not None and entry.accepted and ours for entry, ours in pairs)
     beside = any(entry is not None and entry.accepted for entry, _ in pairs)
@@ -165,7 +168,7 @@ def _verdict(entry: Entry | None, response: HttpResponse, name: str, *, suspect:
         # (A token that were refused would be refused for all of them.)
         asked = status in (429, 503) and retry_after_seconds(response)
         own = status in (408, 425) or (beside and status < 600 and not asked and status != 500)
-        doubt = Doubt.STRANGE if own else answers.doubt_of_status(status)
+        doubt = Doubt.STRANGE if own else statuses.doubt_of_status(status)
         return Verdict(Disposition.DEFER, problem, entry.receipt, doubt)
     setting = _setting_at_fault(entry.text) if suspect else None
     if setting:
@@ -197,9 +200,9 @@ def _signal(verdicts: Sequence[Verdict], response: HttpResponse) -> Signal:
     waiting = [verdict.problem for verdict in verdicts if verdict.disposition is Disposition.DEFER and verdict.problem]
     doubted = all(one.doubt for one in verdicts if one.disposition is Disposition.DEFER)
     for problem in waiting if not doubted else ():
-        if answers.reading_of_status(problem.status or 0) not in (answers.DEFER, answers.WAIT):
+        if statuses.reading_of_status(problem.status or 0) not in (statuses.DEFER, statuses.WAIT):
             return Signal(HoldState.PAUSED, problem, renewable=problem.code in answers.RENEWABLE)
-    asked = not doubted and any(answers.reading_of_status(one.status or 0) is answers.WAIT for one in waiting)
+    asked = not doubted and any(statuses.reading_of_status(one.status or 0) is statuses.WAIT for one in waiting)
     if not asked and any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts):
         return WELL
     if len(verdicts) == 1 and verdicts[0].disposition is Disposition.UNKNOWN:
@@ -211,11 +214,11 @@ def _signal(verdicts: Sequence[Verdict], response: HttpResponse) -> Signal:
 
 
 def _problem(status: int, text: str, name: str, *, refusals: frozenset[int] = frozenset()) -> Problem:
-    reading = answers.REFUSE if status in refusals else answers.reading_of_status(status)
+    reading = statuses.REFUSE if status in refusals else statuses.reading_of_status(status)
     remedy = ""
-    if reading is answers.REFUSE:
-        remedy = answers.MEND
-    elif reading is answers.PAUSE:
+    if reading is statuses.REFUSE:
+        remedy = statuses.MEND
+    elif reading is statuses.PAUSE:
         remedy = _REMEDIES.get(status, "Check endpoint in [destinations.{name}].")
     return Problem(f"http_{status}", text, remedy.format(name=name), status)
 
@@ -224,7 +227,7 @@ def _is_dccs(document: Mapping[str, Any] | None) -> bool:
     """Whether a refusal is DCCS's own: a problem with its type, or with its report."""
     if document is None:
         return False
-    return "data-collection-service" in answers.text_of(document.get("type")) or bool(_reason(document))
+    return "data-collection-service" in statuses.text_of(document.get("type")) or bool(_reason(document))
 
 
 def _about_data(text: str) -> bool:
@@ -248,8 +251,8 @@ def _blamed(problem: Problem, setting: str, name: str) -> Problem:
 def _reason(document: Mapping[str, Any] | None) -> str:
     """The exact reason in a problem+json, rather than its title, which is the same for many reasons."""
     report = (document or {}).get("report")
-    return answers.text_of(report.get("message")) if isinstance(report, dict) else ""
+    return statuses.text_of(report.get("message")) if isinstance(report, dict) else ""
 
 
 def _bounded(value: Any) -> Any:
-    return value if isinstance(value, int) else shortened(answers.text_of(value))
+    return value if isinstance(value, int) else shortened(statuses.text_of(value))

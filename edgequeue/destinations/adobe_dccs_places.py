@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from edgequeue.destinations.adobe_answers import text_of
+from edgequeue.destinations.statuses import text_of
 from edgequeue.reading import shortened
 
 UNREADABLE = -1

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from edgequeue.destinations import adobe_answers as answers
+from edgequeue.destinations import statuses
 from edgequeue.destinations.adobe_events import (
     PROFILE_EVENT_BYTES_MAX,
     check_identity_map,
@@ -152,7 +153,9 @@ class AdobeEdge(Destination):
         )
         # Definite is what Edge's own table lists: anything on the way may answer 400, and so may an Edge to come.
         definite = code in answers.EXEG
-        outcome = answers.outcome_of(reading, response, batch, problem, definite=definite)
+        outcome = statuses.outcome_of(
+            reading, response, batch, problem, definite=definite, renewable=problem.code in answers.RENEWABLE
+        )
         return replace(outcome, service=answers.ids_of(document))
 
     def _success(self, batch: Batch, response: HttpResponse, document: dict[str, Any] | None) -> Outcome:
@@ -161,7 +164,7 @@ class AdobeEdge(Destination):
                 return nobodys(response, "an empty success that was not asked for (silent is off)")
             answered = response.header("x-request-id")
             return accepted(response, service={"requestId": shortened(answered)} if answered else {})
-        request_id = shortened(answers.text_of((document or {}).get("requestId")))
+        request_id = shortened(statuses.text_of((document or {}).get("requestId")))
         expected = {200: "handle", 202: "requestId", 207: "requestId"}.get(response.status)
         if document is None or not request_id or expected not in document:
             return answers.without_its_body(response)
@@ -174,16 +177,16 @@ class AdobeEdge(Destination):
         outcome = accepted(response, service=service, receipt=request_id, problem=problem)
         return replace(outcome, echoed=echoed, must_echo=True)
 
-    def _reading(self, status: int, code: str | None) -> tuple[answers.Reading, str]:
+    def _reading(self, status: int, code: str | None) -> tuple[statuses.Reading, str]:
         """The code decides, but never turns a server's fault or a plea to wait into a refusal of the events."""
-        by_status = answers.reading_of_status(status)
+        by_status = statuses.reading_of_status(status)
         known = answers.EXEG.get(code or "")
         if known and (status < 500 or int((code or "")[-3:]) >= 500) and status not in (429, 503):
             return known
         return by_status, _REMEDIES.get(status) or _REMEDY.get(by_status, "")
 
 
-_REMEDY = {answers.PAUSE: "Check endpoint and path in [destinations.{name}].", answers.REFUSE: answers.MEND}
+_REMEDY = {statuses.PAUSE: "Check endpoint and path in [destinations.{name}].", statuses.REFUSE: statuses.MEND}
 _REMEDIES = {
     401: "Adobe wants other credentials: check auth in [destinations.{name}] and the [auth.*] table it names.",
     403: "Adobe does not allow it: check auth in [destinations.{name}], its client_id and its org_id.",
@@ -198,7 +201,7 @@ def _partial(document: dict[str, Any], response: HttpResponse, service: dict[str
     errors = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     if not errors:
         return None
-    codes = [answers.edge_code(error) or shortened(answers.text_of(error.get("type"))) for error in errors[:20]]
+    codes = [answers.edge_code(error) or shortened(statuses.text_of(error.get("type"))) for error in errors[:20]]
     service["errors"] = codes
     return Problem(codes[0] or "http_207", answers.described(errors[0], response), status=response.status)
 

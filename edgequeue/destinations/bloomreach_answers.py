@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from edgequeue.destinations.adobe_answers import MEND, PAUSE, REFUSE, outcome_of, reading_of_status, text_of
+from edgequeue.destinations.statuses import MEND, PAUSE, REFUSE, outcome_of, reading_of_status, text_of
 from edgequeue.model import Batch, Disposition, HttpResponse, Problem
 from edgequeue.outcome import Outcome, Verdict
 from edgequeue.reading import is_foreign, is_page, json_object, nobodys, paused, retry_after_seconds, shortened
@@ -77,7 +77,7 @@ def _whole(batch: Batch, response: HttpResponse, document: Mapping[str, Any], na
         remedy = _REMEDIES.get(status, "Check endpoint and path in [destinations.{name}].")
         problem = replace(problem, remedy=remedy.format(name=name))
     # No refusal of a whole request is definite: none of Bloomreach's says which command it is about.
-    return outcome_of(reading, response, batch, problem, definite=False)
+    return outcome_of(reading, response, batch, problem, definite=False, renewable=status in (401, 403))
 
 
 def entry_of(element: Any) -> Entry:

@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from edgequeue.auth import Bearer, Secret
-from edgequeue.destinations.adobe_answers import EXEG, PAUSE, REFUSE, SPLIT, WAIT
+from edgequeue.destinations.adobe_answers import EXEG
 from edgequeue.destinations.adobe_edge import AdobeEdge
+from edgequeue.destinations.statuses import PAUSE, REFUSE, SPLIT, WAIT
 from edgequeue.errors import ConfigError, InvalidEvent
 from edgequeue.learning import Doubt
 from edgequeue.model import ID_PLACEHOLDER, Batch, Claimed, Disposition, HttpResponse
