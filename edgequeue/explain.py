@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from edgequeue.retry import Hold, HoldState
@@ -26,16 +25,11 @@ def destination_view(
     enabled: bool | None,
     now_ms: int,
     at: Clockface,
-    closed: Hold | None = None,
     place: str | None = None,
 ) -> DestinationView:
-    """A destination as it is shown; `enabled` is None where the configuration does not have it. `closed`: its
-    `not_before`, where no worker has waited for it yet. `place`: where its requests go (`Destination.place`); what was
-    learned of another place is not told.
+    """A destination as it is shown; `enabled` is None where the configuration does not have it. `place`: where its
+    requests go (`Destination.place`); what was learned of another place is not told.
     """
-    waiting = row.hold.state is HoldState.WAITING
-    if closed is not None and not waiting and closed.until_ms > row.hold.asked_until_ms:
-        row = replace(row, hold=closed)
     state, next_ms = _state(row, enabled=enabled, now_ms=now_ms)
     asked_ms = row.hold.asked_until_ms
     return DestinationView(

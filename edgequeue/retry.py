@@ -179,17 +179,21 @@ def next_hold(
     )
 
 
-def opening(not_before_ms: int, wall_ms: int, now_ms: int) -> Hold | None:
-    """The hold until a configured moment (wall clock, milliseconds); None when it has passed.
+def until_opening(hold: Hold, not_before_ms: int | None, opened_ms: int, wall_ms: int, now_ms: int) -> Hold:
+    """The hold with a configured `not_before` (wall clock, milliseconds) in it; `opened_ms` was waited for already.
 
-    At most `RETRY_AFTER_SECONDS_MAX`: a device whose clock stands in the past must not wait for years.
+    At most `RETRY_AFTER_SECONDS_MAX`: a device whose clock stands in the past must not wait for years. What is being
+    waited for is not begun anew by a restart, and is over when it is taken out of the configuration.
     """
-    wait_ms = min(not_before_ms - wall_ms, round(RETRY_AFTER_SECONDS_MAX * 1000))
-    if wait_ms <= 0:
-        return None
+    if hold.state is HoldState.WAITING:
+        return Hold() if not_before_ms is None else hold
+    if not_before_ms is None or not_before_ms == opened_ms:
+        return hold
+    until_ms = now_ms + min(not_before_ms - wall_ms, round(RETRY_AFTER_SECONDS_MAX * 1000))
+    if until_ms <= max(now_ms, hold.asked_until_ms):
+        return hold
     text = "nothing is sent yet, because not_before says so: a new dataflow may lose what comes too early"
     problem = Problem("not_before", text, "It goes by itself then; a sync by hand does not shorten it.")
-    until_ms = now_ms + wait_ms
     return Hold(HoldState.WAITING, since_ms=now_ms, until_ms=until_ms, asked_until_ms=until_ms, problem=problem)
 
 
