@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from random import Random
 from typing import NamedTuple
 
@@ -260,7 +261,7 @@ class Sending:
     def _pace(self, now_ms: int) -> None:
         rate = self.destination.requests_per_second_max
         if rate is not None:
-            self._paced_until_ms = now_ms + round(1000 / rate)
+            self._paced_until_ms = now_ms + ceil(1000 / rate)
 
     @property
     def hold(self) -> Hold:
