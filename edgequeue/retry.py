@@ -196,8 +196,8 @@ def until_opening(hold: Hold, not_before_ms: int | None, opened_ms: int, wall_ms
     until_ms = now_ms + min(not_before_ms - wall_ms, round(RETRY_AFTER_SECONDS_MAX * 1000))
     if until_ms <= max(now_ms, hold.asked_until_ms):
         return hold
-    text = "nothing is sent yet, because not_before says so: a new dataflow may lose what comes too early"
-    problem = Problem("not_before", text, "It goes by itself then; a sync by hand does not shorten it.")
+    text = "not_before in the configuration says so: a new dataflow may lose what comes too early"
+    problem = Problem("not_before", text)
     waiting = HoldState.WAITING
     return Hold(
         waiting, since_ms=now_ms, until_ms=until_ms, asked_until_ms=until_ms, problem=problem, opens_ms=not_before_ms

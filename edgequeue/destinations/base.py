@@ -26,9 +26,6 @@ from edgequeue.sender import is_loopback
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-REFERENCE_LENGTH_MAX = 200
-"""Characters of a reference; it stands in the event row itself."""
-
 
 @dataclass(frozen=True)
 class Destination(ABC):
@@ -82,6 +79,8 @@ class Destination(ABC):
                 self._fault(key, f"is {value}; it must be more than 0")
         if self.encoding not in self.encodings:
             self._fault("encoding", f"is {self.encoding!r}; this type writes {' or '.join(map(repr, self.encodings))}")
+        if self.proxy is not None and not self.proxy.startswith(("http://", "https://")):
+            self._fault("proxy", "is no address of an HTTP proxy; it begins with http://")  # it may hold a password
         if self.sandbox_name is not None:
             self._check_header("sandbox_name")
         if self.not_before is not None and self.not_before.tzinfo is None:
