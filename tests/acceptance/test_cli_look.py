@@ -283,8 +283,6 @@ def test_looking_at_a_queue_that_is_not_there(cli: Cli) -> None:
         result = cli(*command)
         assert result.exit_code == 0, result.output
         assert result.stderr.startswith(f"Note: there was no queue at {cli.database}; a new, empty one was")
-            f"Note: there was no queue at {cli.database}; a new, empty one was just created"
-        )
         assert cli(*command).stderr == ""
         cli.database.unlink()
 
