@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
-from edgequeue.auth import Bearer, Denied
+from edgequeue.auth import Bearer, Denied, Secret
 from edgequeue.errors import MaybeSent, NotSent, ServiceError, ServiceUnavailable
 from edgequeue.flow_service.client import TRIES_MAX, Client
 from edgequeue.flow_service.create import Creator, Made, Part
@@ -478,6 +479,54 @@ def test_an_account_without_credentials_is_an_error_with_its_own_remedy() -> Non
     account.state = HoldState.OFFLINE
     with pytest.raises(ServiceUnavailable):
         Run(Platform(), FlowService(account, "adobe")).create(XDM)
+
+
+TOKEN, SECRET = "eyJhbGciOiJSUzI1NiJ9/+=.e30.c2ln", "p8e-client+secret/of/ours"
+
+
+class Keeping(Renewing):
+    """An account with a client secret."""
+
+    client_secret = Secret(SECRET)
+
+
+@pytest.mark.parametrize("shown", [TOKEN, SECRET, f"token={quote_plus(TOKEN)}&x", f"Bearer {TOKEN}" * 20])
+@pytest.mark.parametrize(
+    "answered",
+    [
+        lambda shown: answer(400, {"errorCode": "1100-400", "message": f"bad header {shown}"}),
+        lambda shown: HttpResponse(400, {}, json.dumps({"errors": [{"title": shown}]}).replace("/", "\\/").encode()),
+        lambda shown: HttpResponse(400, {}, json.dumps([shown]).replace("=", "\\u003d").encode()),
+        lambda shown: HttpResponse(404, {}, f"no such thing: {shown}".encode()),
+        lambda shown: answer(403, {"detail": {"report": [shown]}}),
+        lambda shown: answer(401, {"error_code": "401013", "message": shown}),
+        lambda shown: NotSent(f"{shown} is no header", code="settings"),
+        lambda shown: MaybeSent(f"cut after {shown}", code="read"),
+    ],
+)
+def test_no_error_repeats_a_secret_even_where_the_service_does(
+    shown: str, answered: Callable[[str], HttpResponse | Exception]
+) -> None:
+    """Token and client secret, however they are escaped and wherever the text is shortened."""
+
+    def echo(request: HttpRequest) -> HttpResponse:
+        found = answered(shown)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    with pytest.raises(ServiceError) as caught:
+        Run(echo, FlowService(Keeping(TOKEN), "adobe")).create(XDM)
+    assert not any(secret[:12] in str(caught.value) for secret in (TOKEN, SECRET))
+
+
+def test_what_the_service_has_stored_of_a_secret_is_not_shown_either() -> None:
+    """A name or a state is a text like any other."""
+    platform = Platform()
+    Run(platform).create(XDM)
+    platform.objects["connections"][0]["state"] = f"waits for {TOKEN}"
+    (found,) = connections(Run(platform, FlowService(Keeping(TOKEN), "adobe")).client)
+    assert found.state == "waits for ***"
 
 
 def test_looking_is_repeated_with_longer_waits_and_then_given_up() -> None:
