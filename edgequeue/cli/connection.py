@@ -21,7 +21,8 @@ from edgequeue.errors import ConfigError, ServiceError
 if TYPE_CHECKING:
     from edgequeue.config import Settings
     from edgequeue.flow_service.client import Client
-    from edgequeue.flow_service.create import Made, Part
+    from edgequeue.flow_service.create import Made
+    from edgequeue.flow_service.finding import Part
     from edgequeue.flow_service.settings import FlowService
     from edgequeue.flow_service.wanted import Wanted
 

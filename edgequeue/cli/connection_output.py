@@ -16,7 +16,7 @@ from edgequeue.flow_service.client import request_of
 from edgequeue.flow_service.plan import PLACEHOLDERS, requests
 
 if TYPE_CHECKING:
-    from edgequeue.flow_service.create import Part
+    from edgequeue.flow_service.finding import Part
     from edgequeue.flow_service.settings import FlowService
     from edgequeue.flow_service.steps import Call
     from edgequeue.flow_service.survey import ConnectionDetail, ConnectionView, FlowView

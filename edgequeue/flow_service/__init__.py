@@ -7,6 +7,7 @@
     answers    what Flow Service's answers mean, in words and with a remedy            (pure)
     checks     whether schema and dataset are there and fit                            (pure)
     client     requests with credentials, repeated where that is safe; pages
+    finding    what is there already: listed, or named in the configuration; one of several
     create     one step after the other: look up, else make; never a second copy
     survey     which connections there are
 

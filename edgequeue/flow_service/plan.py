@@ -31,7 +31,7 @@ def requests(wanted: Wanted, settings: FlowService) -> Iterator[Call]:
     yield from _both(steps.base(wanted))
     yield steps.get_base(BASE_ID)
     yield from _both(steps.source(wanted, BASE_ID))
-    yield from _both(steps.target(wanted))
+    yield from _both(steps.target(wanted, SOURCE_ID))
     mapped = None
     if wanted.mapping is not None:
         yield steps.look_up_flows(wanted.flow_called)
