@@ -33,8 +33,8 @@ def with_destination(text: str, name: str, keys: Mapping[str, Any], *, passing: 
 
     Other keys of a table that is there, its comments and its spacing stay; of ours, the line of `passing` goes where it
     is not among `keys`.
-    ConfigError where the table is there for another inlet (another `endpoint` and another `flow_id`), or written in
-    a way that is not understood here.
+    ConfigError where the table is there for something else (`check_same_inlet`), or written in a way that is not
+    understood here.
     """
     before = tomllib.loads(text)
     tables = before.get("destinations", {})
@@ -42,10 +42,8 @@ def with_destination(text: str, name: str, keys: Mapping[str, Any], *, passing: 
     wanted = dict(keys)
     if old is None:
         changed = _appended(text, table_text(name, keys))
-    elif not isinstance(old, dict) or not _same_inlet(old, keys):
-        remedy = "Give another name with --destination, or put the table in by hand."
-        raise ConfigError(f"[destinations.{name}] is there and sends to another inlet, so it is kept. {remedy}")
     else:
+        check_same_inlet(name, old, keys)
         wanted = {key: value for key, value in {**old, **keys}.items() if key != passing or passing in keys}
         changed = _updated(text, name, old, keys, passing)
     if not _is_as_wanted(before, changed, name, wanted):
@@ -53,8 +51,16 @@ def with_destination(text: str, name: str, keys: Mapping[str, Any], *, passing: 
     return changed
 
 
-def _same_inlet(old: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
-    return old.get("endpoint") == keys["endpoint"] or ("flow_id" in old and old["flow_id"] == keys["flow_id"])
+def check_same_inlet(name: str, old: Any, keys: Mapping[str, Any]) -> None:
+    """ConfigError where what is there is not for this inlet: of another type, or with another `endpoint` and `flow_id`.
+
+    Of `keys` these three are looked at.
+    """
+    remedy = "Give another name with --destination, or put the table in by hand."
+    if not isinstance(old, dict) or old.get("type", keys["type"]) != keys["type"]:
+        raise ConfigError(f"[destinations.{name}] is there and is of another type, so it is kept. {remedy}")
+    if old.get("endpoint") != keys["endpoint"] and ("flow_id" not in old or old["flow_id"] != keys["flow_id"]):
+        raise ConfigError(f"[destinations.{name}] is there and sends to another inlet, so it is kept. {remedy}")
 
 
 def _appended(text: str, table: str) -> str:

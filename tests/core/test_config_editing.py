@@ -95,8 +95,8 @@ def test_the_table_that_is_there_is_brought_up_to_date() -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
 def test_a_line_whose_value_changes_keeps_its_spacing_and_its_comment(before: str, after: str, end: str) -> None:
     """Somebody wrote them there; a line keeps its own end as well, whatever the other lines have."""
-    keys = {"endpoint": "https://h/collection/1", before.split("=")[0].strip(): tomllib.loads(after).popitem()[1]}
-    mine = '[destinations.till]\r\nendpoint = "https://h/collection/1"\n'
+    keys = {**dict(list(KEYS.items())[:2]), **tomllib.loads(after)}
+    mine = '[destinations.till]\r\ntype = "adobe-dccs"\nendpoint = "https://h/collection/1"\n'
     assert edit(mine + before + end, keys) == mine + after + (end or "\r\n")
 
 
@@ -111,6 +111,13 @@ def test_a_table_for_another_inlet_is_kept() -> None:
     other = FILE + '\n[destinations.till]\ntype = "adobe-dccs"\nendpoint = "https://h/collection/2"\n'
     with pytest.raises(ConfigError, match=r"sends to another inlet.*--destination"):
         edit(other)
+
+
+@pytest.mark.parametrize("table", ['type = "adobe-edge"\nendpoint = "https://h/collection/1"', 'flow_id = "other"', ""])
+def test_a_table_for_something_else_is_kept(table: str) -> None:
+    """Of another type, whatever its address; or with nothing that says it is the same."""
+    with pytest.raises(ConfigError, match=r"is there and .*so it is kept.*--destination"):
+        edit(FILE + "\n[destinations.till]\n" + table)
 
 
 def test_the_same_dataflow_is_the_same_connection() -> None:
