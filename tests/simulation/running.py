@@ -1,0 +1,222 @@
+"""Running a seed: faults for a while, then calm until everything has drained. Twice, and both must be the same."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.simulation import invariants
+from tests.simulation.invariants import Violation
+from tests.simulation.plan import plan_of
+from tests.simulation.processes import Threaded
+from tests.simulation.world import Unexpected, World
+
+DRAIN_TURNS_MAX = 400
+"""Turns until a service that is well has everything."""
+
+WITNESSES_MAX, WITNESS_SECONDS = 150, 900.0
+"""So many events accepted one by one, so far apart, convict a suspect. Several suspects take more traffic: each is held
+to be innocent while more than one in five requests of the others fail, and theirs are among those."""
+
+PASSING_SECONDS = (0.01, 0.5, 1.0, 5.0, 30.0, 200.0, 1200.0, 4000.0)
+
+MakeWorld = Callable[[int], World]
+
+
+@dataclass
+class Result:
+    """What came of a seed; `violation` is None where every promise was kept."""
+
+    seed: int
+    trace: str = ""
+    violation: Violation | None = None
+    lines: list[str] = field(default_factory=list)
+    visited: Counter[str] = field(default_factory=Counter)
+    drain_turns: int = 0
+    requests: int = 0
+    events: int = 0
+
+
+def world_of(seed: int) -> World:
+    """The world of a seed, its store in memory."""
+    return World(plan_of(seed))
+
+
+def run_seed(seed: int, make: MakeWorld = world_of, *, verbose: bool = False, twice: bool = True) -> Result:
+    """Run a world, and once more: what is not the same each time cannot be replayed, and is a fault by itself."""
+    first = run_once(make(seed), verbose=verbose)
+    if twice and first.violation is None:
+        second = run_once(make(seed))
+        if second.trace != first.trace:
+            first.violation = second.violation or Violation("determinism", "the second run had another trace")
+            first.lines = second.lines
+    return first
+
+
+def run_once(world: World, *, verbose: bool = False) -> Result:
+    """One life of a world."""
+    world.verbose = verbose
+    result = Result(world.plan.seed)
+    world.note(f"{world.plan}")
+    with _hearing(world):
+        try:
+            _faults(world)
+            result.drain_turns = _drain(world)
+            _trickle(world)
+        except Violation as violation:
+            result.violation = violation
+            world.note(f"VIOLATION {violation}")
+        finally:
+            world.close()
+    result.trace, result.lines, result.visited = world.trace, list(world.lines), world.visited
+    result.requests, result.events = world.service.requests, len(world.acknowledged)
+    return result
+
+
+@contextmanager
+def _hearing(world: World) -> Iterator[None]:
+    log, handler = logging.getLogger("edgequeue"), Unexpected(world)
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.ERROR)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.level, log.propagate = before
+
+
+# --- while there are faults -------------------------------------------------------------------------------------------
+
+ACTIONS = {"run": 40, "pass": 10, "put": 6, "start": 5, "weather": 4, "sync": 1, "kill": 1, "stop": 1, "power": 0.5}
+CLOCK_ACTIONS = {"honest": {}, "lying": {"step": 3}, "trusted": {"synchronise": 2}}
+MENDING = {"requeue": 1, "prune": 1, "ask_to_send": 1}
+
+
+def _faults(world: World) -> None:
+    plan, dice = world.plan, world.dice
+    weights = ACTIONS | CLOCK_ACTIONS[plan.clock] | (MENDING if plan.mends else {})
+    weights |= {"steal": 1.5} if plan.steals else {}
+    names, sizes = list(weights), list(weights.values())
+    world.put(dice.randint(1, 12))
+    world.start("run")
+    for _ in range(plan.actions):
+        _act(world, dice.choices(names, sizes)[0])
+        invariants.check_all(world)
+
+
+def _act(world: World, action: str) -> None:
+    dice, machine = world.dice, world.machine
+    alive = world.processes
+    match action:
+        case "run":
+            _run_one(world)
+        case "pass":
+            machine.advance(dice.choice(PASSING_SECONDS))
+        case "put":
+            world.put(dice.randint(1, 6))
+        case "start" | "sync":
+            if len(alive) < world.plan.workers_max:
+                world.start("run" if action == "start" else "sync")
+        case "weather":
+            world.service.weather = dice.choice((None, None, *world.plan.moods))
+            world.note(f"weather: {world.service.weather}")
+        case "kill" if alive:
+            victim = dice.choice(alive)
+            world.note(f"{victim.name} is killed")
+            world.end(victim)
+            world.reap()
+        case "stop" if alive:
+            worker = dice.choice(alive).worker
+            if worker is not None:
+                worker.stop()
+        case "power":
+            world.note("power cut")
+            world.power_cut()
+            world.reap()
+        case "steal":
+            _steal(world)
+        case "step":
+            machine.step(dice)
+        case "synchronise":
+            machine.synchronise()
+        case "requeue" | "prune" | "ask_to_send":
+            world.mend(action)
+
+
+def _steal(world: World) -> None:
+    for process in world.processes:
+        if process.holds_on:
+            lease = process.leases[-1]
+            world.note(f"the lease of {process.name} is taken away")
+            world.disk.steal(lease)
+            process.stolen.add(lease.fence)
+
+
+def _run_one(world: World) -> None:
+    """One of those who are awake; where nobody is, it is a good moment for time to pass."""
+    if not world.processes:
+        world.start("run")
+    awake = [one for one in world.processes if one.wake_ms <= world.machine.true_ms]
+    if awake:
+        world.resume(world.dice.choice(awake))
+    elif world.dice.random() < 0.7:
+        world.machine.advance(_until_somebody_can(world) / 1000)
+    else:
+        world.machine.advance(world.dice.choice(PASSING_SECONDS))
+
+
+# --- when they have stopped -------------------------------------------------------------------------------------------
+
+
+def _drain(world: World) -> int:
+    """Turns until nothing is left; Violation after too many."""
+    world.calm = world.service.calm = True
+    for process in list(world.processes):
+        if process.kind == "sync":
+            world.end(process)
+    world.reap()
+    before = world.turns
+    _until_drained(world, lambda: not world.left(), DRAIN_TURNS_MAX)
+    invariants.everything_drains(world)
+    return world.turns - before
+
+
+def _trickle(world: World) -> None:
+    """A single event that waits for a witness gets some: others are accepted, one by one, until it is convicted."""
+    if world.suspects() > 1:
+        return
+    for _ in range(WITNESSES_MAX):
+        if not world.suspects():
+            return
+        world.put(1)
+        world.machine.advance(WITNESS_SECONDS)
+        _until_drained(world, lambda: not world.left(), DRAIN_TURNS_MAX)
+    if world.suspects():
+        raise Violation("everything_drains", f"{world.suspects()} suspects after {WITNESSES_MAX} witnesses")
+
+
+def _until_drained(world: World, done: Callable[[], bool], turns_max: int) -> None:
+    until = world.turns + turns_max
+    while not done() and world.turns < until:
+        if not world.processes:
+            world.start("run")
+        awake: list[Threaded] = [one for one in world.processes if one.wake_ms <= world.machine.true_ms]
+        if awake:
+            world.resume(world.dice.choice(awake))
+            invariants.check_all(world)
+        else:
+            world.machine.advance(_until_somebody_can(world) / 1000)
+
+
+def _until_somebody_can(world: World) -> int:
+    """Milliseconds until a worker is awake and, where it is known what it waits for, that is over."""
+    store = world.books
+    wake_ms = min(one.wake_ms for one in world.processes) - world.machine.true_ms
+    due_ms = store.next_due_ms(world.name)
+    wait_ms = max(store.hold(world.name).until_ms, due_ms or 0) - store.now_ms()
+    return max(wake_ms, wait_ms, 1)
