@@ -83,6 +83,9 @@ class Disk(Protocol):
     def travelling(self) -> list[int]:
         """The sequences in open requests, as often as they stand there."""
 
+    def request_ids(self) -> set[str]:
+        """Every request on record."""
+
     @property
     def books(self) -> Store:
         """For looking, from outside of any process."""
@@ -177,6 +180,9 @@ class MemoryDisk:
             states = _states(event.waiting, sequence in travelling, ending, sequence in accepted)
             found[sequence] = Seen(int(event.reference or 0), states, event.attempts, event.not_before_ms)
         return found
+
+    def request_ids(self) -> set[str]:
+        return {sent.request_id for sent in self._store._requests.values()}
 
     def travelling(self) -> list[int]:
         return [one for sent in self._store._requests.values() if sent.open for one in sent.sequences]
@@ -280,6 +286,10 @@ class SqliteDisk:
             attempts, not_before_ms = pending.get(sequence, (0, 0))
             found[sequence] = Seen(int(reference), states, attempts, not_before_ms)
         return found
+
+    def request_ids(self) -> set[str]:
+        with self._books._database.read() as connection:
+            return {request_id for (request_id,) in connection.execute("SELECT request_id FROM requests")}
 
     def travelling(self) -> list[int]:
         with self._books._database.read() as connection:

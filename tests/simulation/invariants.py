@@ -5,11 +5,15 @@
     delivered_was_accepted              nothing is delivered that the service does not have
     an_accepted_answer_is_applied       also by a worker that has lost its lease
     one_live_lease                      never two workers with the right to send, and who records has the newest
+    only_the_lease_disposes             who has lost it changes nothing but what was accepted
+    what_went_out_is_on_record          every request that may have arrived, for as long as its events
     nothing_travels_twice               an event is in one open request at most, and is the same whenever it is sent
     the_network_costs_no_attempt        attempts are spent by refusals of the service and by nothing else
     only_poison_dies                    no event dies of its neighbours, the network, credentials or configuration
     every_wait_is_bounded               by the policy, or by the longest Retry-After that is believed
     a_plea_to_wait_is_kept              Retry-After binds through restarts, clock steps, power cuts and changes of lease
+    the_queue_clock_is_never_ahead      whatever the wall clock says, nor goes back while there is power
+    enqueue_stores_all_or_nothing       all of it, or it raised and there is nothing
     nothing_unexpected                  no exception that nobody has foreseen
     everything_drains                   once the faults stop, in a bounded number of turns
 
@@ -19,10 +23,12 @@ A broken one raises `Violation`, which no code under test can swallow.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from edgequeue.learning import Learned
 from edgequeue.model import Status
-from edgequeue.retry import RETRY_AFTER_SECONDS_MAX, RetryPolicy
+from edgequeue.retry import RETRY_AFTER_SECONDS_MAX, Hold, RetryPolicy
+from edgequeue.store.base import Lease
 from edgequeue.weighing import SET_ASIDE_SECONDS_MAX
 from tests.simulation.disks import Seen
 from tests.simulation.plan import ATTEMPTS_MAX
@@ -55,6 +61,8 @@ def check_all(world: World) -> None:
     the_ledger_balances(world, seen)
     delivered_was_accepted(world, seen)
     one_live_lease(world)
+    what_went_out_is_on_record(world)
+    the_queue_clock_is_never_ahead(world)
     nothing_travels_twice(world)
     the_network_costs_no_attempt(world, seen)
     only_poison_dies(world, seen)
@@ -115,6 +123,55 @@ def who_records_has_the_newest_lease(world: World, fence: int) -> None:
     """No request goes on record for a worker whose lease is somebody else's by now."""
     if fence != world.fence:
         raise Violation("one_live_lease", f"recorded with fence {fence}, the newest is {world.fence}")
+
+
+class Late(NamedTuple):
+    """What a late settlement must leave as it is."""
+
+    hold: Hold
+    learned: Learned
+    seen: dict[int, Seen]
+
+
+def before_a_late_settlement(world: World, lease: Lease) -> Late | None:
+    """How things stand, where the lease is somebody else's by now."""
+    if lease.fence == world.fence:
+        return None
+    return Late(world.books.hold(world.name), world.books.learned(world.name), world.disk.seen())
+
+
+def only_the_lease_disposes(world: World, late: Late) -> None:
+    """A worker that has lost its lease delivers what was accepted: no hold, no wait, no death comes of it."""
+    same = (world.books.hold(world.name), world.books.learned(world.name)) == (late.hold, late.learned)
+    for sequence, one in world.disk.seen().items():
+        was = late.seen[sequence]
+        delivered = one.states == DELIVERED
+        kept = one[2:] == was[2:] and (one.states == was.states or one.states <= WAITING)
+        if not same or not (delivered or kept):
+            raise Violation("only_the_lease_disposes", f"event {sequence} was {was} and is {one}")
+
+
+def what_went_out_is_on_record(world: World) -> None:
+    """Every request that the service may have seen is on record: open, or closed with what it came to."""
+    missing = world.sent - world.disk.request_ids()
+    if missing:
+        raise Violation("what_went_out_is_on_record", f"{sorted(missing)}")
+
+
+def the_queue_clock_is_never_ahead(world: World) -> None:
+    """Queue time is at most the time that has truly passed, and goes back over nothing but a power cut."""
+    now_ms = world.books.now_ms()
+    if not world.queue_ms <= now_ms <= world.machine.true_ms:
+        text = f"it is {now_ms}, was {world.queue_ms}, and truly it is {world.machine.true_ms}"
+        raise Violation("the_queue_clock_is_never_ahead", text)
+    world.queue_ms = now_ms
+
+
+def enqueue_stores_all_or_nothing(world: World, stored: int, count: int, *, taken: bool | None) -> None:
+    """Acknowledged: all are there. Raised: none is. The application died in the middle: all or none."""
+    right = {True: (count,), False: (0,), None: (0, count)}[taken]
+    if stored not in right:
+        raise Violation("enqueue_stores_all_or_nothing", f"{stored} of {count} are there, acknowledged: {taken}")
 
 
 def nothing_travels_twice(world: World) -> None:

@@ -27,11 +27,11 @@ class Machine(ManualClock):
         self.true_ms += round(off_seconds * 1000)
 
     def power_cut(self, dice: Random, clock: str) -> None:
-        """Off for a while and on again, with what the wall clock then says: right, stopped, or 1970."""
+        """Off for a while and on again, with what the wall clock then says: right, behind, ahead, or in 1970."""
         self.reboot(dice.choice(OFF_SECONDS))
         self.trust(False)
         if clock == "lying":
-            self._set_wall(dice.choice((self.wall_ms() - 90_000_000, 0, self.wall_ms())))
+            self._set_wall(dice.choice((self.wall_ms() - 90_000_000, 0, self.wall_ms() + 90_000_000)))
 
     def step(self, dice: Random) -> None:
         """Somebody sets the clock wrong."""

@@ -18,6 +18,7 @@ from edgequeue.sending import Turn
 from edgequeue.store.base import Lease, Store
 from edgequeue.sync import Drain, Tally
 from edgequeue.worker import Worker
+from tests.simulation import invariants
 from tests.simulation.disks import Crash
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Process:
         self.asked_until_ms = 0
         self.heard_ms = 0
         self.told: set[int] = set()
+        self.recorded: list[str] = []
         self.inner = world.disk.open()
         self.store: Store = Handle(self)  # type: ignore[assignment]  # every method of Store is answered by __getattr__
 
@@ -100,12 +102,14 @@ class Handle:
             if name in UNFATED:
                 return method(*given, **named)
             process.point(f"before {name}")
-            fate = world.fate(process, name)
+            late = invariants.before_a_late_settlement(world, given[0]) if name == "settle" else None
             try:
-                result = world.disk.change(process.inner, lambda: method(*given, **named), fate)
+                result = world.disk.change(process.inner, lambda: method(*given, **named), world.fate(process, name))
             except Crash:
                 world.kill(process)
                 raise
+            if late is not None:
+                invariants.only_the_lease_disposes(world, late)
             world.changed(process, name, given, result)
             process.point(f"after {name}")
             return result
@@ -229,9 +233,9 @@ class LockstepCouriers:
         process, world = self._process, self._process.world
         world.begins_sending(process)
         told = []
-        for request in requests:
+        for request_id, request in zip(process.recorded, requests, strict=True):
             process.point("before send")
-            told.append(world.take(process, request))
+            told.append(world.take(process, request_id, request))
         order = list(range(len(requests)))
         world.dice.shuffle(order)
         for heard, index in enumerate(order, 1):

@@ -6,10 +6,11 @@ import functools
 import hashlib
 import logging
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any
 
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import StoreError
+from edgequeue.errors import NotSent, StoreError
 from edgequeue.model import Draft, HttpRequest, Priority, Status, parse_event_id
 from edgequeue.retry import Hold
 from edgequeue.sending import Turn
@@ -48,6 +49,8 @@ class World:
         self.acknowledged: set[int] = set()
         self.delivered: set[int] = set()
         self.gone: dict[int, Status] = {}
+        self.sent: set[str] = set()
+        self.queue_ms = 0
         self.bound_until_ms = 0
         self.fence = 0
         self.turns = 0
@@ -125,6 +128,7 @@ class World:
                 self.note(f"{process.name} has the lease, fence {result.fence}")
         elif name == "record":
             invariants.who_records_has_the_newest_lease(self, given[0].fence)
+            process.recorded = [one.request_id for one in given[1]]
             self.note(f"{process.name} records {[list(one.sequences) for one in given[1]]}")
         elif name in ("settle", "set_hold") and process.holds_on:
             self.bound_until_ms = max(self.bound_until_ms, process.heard_ms)
@@ -138,9 +142,11 @@ class World:
         process.asked_until_ms = max(process.asked_until_ms, process.heard_ms)
         invariants.a_plea_to_wait_is_kept(self, process)
 
-    def take(self, process: Process, request: HttpRequest) -> Told:
+    def take(self, process: Process, request_id: str, request: HttpRequest) -> Told:
         """A request is at the service, or lost."""
         told = self.service.take(request)
+        if not isinstance(told.answer, NotSent):
+            self.sent.add(request_id)
         said = getattr(told.answer, "status", None) or getattr(told.answer, "code", None)
         self.note(f"{process.name} sends {len(request.body)} bytes -> {said} {sorted(told.accepted)}")
         return told
@@ -193,6 +199,7 @@ class World:
             self.kill(process)
         self.machine.power_cut(self.dice, self.plan.clock)
         self.disk.power_cut()
+        self.queue_ms = 0  # it goes on from the last moment that was written, not from the last that there was
 
     def resume(self, process: Threaded) -> None:
         """Let a process run to its next rest; what it broke is raised here."""
@@ -220,7 +227,9 @@ class World:
     def put(self, count: int) -> None:
         """An application enqueues. When it is told so, they are acknowledged; if it dies before, they may be there."""
         process = Process(self, "application")
-        self.disk_change(process, lambda: self._put(process, count))
+        before = len(self.disk.seen())
+        taken = self.disk_change(process, lambda: self._put(process, count))
+        invariants.enqueue_stores_all_or_nothing(self, len(self.disk.seen()) - before, count, taken=taken)
 
     def _put(self, process: Process, count: int) -> None:
         kind = self.plan.destination.type
@@ -247,17 +256,22 @@ class World:
         if verb == "prune":
             after = self.disk.seen()
             self.gone.update({key: next(iter(one.states)) for key, one in before.items() if key not in after})
+            self.sent &= self.disk.request_ids()
 
-    def disk_change(self, process: Process, change: Any) -> None:
-        """What a process does that only changes the disk and ends."""
+    def disk_change(self, process: Process, change: Callable[[], object]) -> bool | None:
+        """What a process does that only changes the disk and ends. Whether it could; None where it died of it."""
+        done: bool | None = None
         try:
             change()
+            done = True
         except Crash:
             self.note(f"{process.name} is gone")
         except StoreError as error:
             self.note(f"{process.name}: {type(error).__name__}")
+            done = False
         self.kill(process)
         self.reap()
+        return done
 
     # --- what is left -------------------------------------------------------------------------------------------------
 
