@@ -87,6 +87,7 @@ class Sending:
         self._lease: Lease | None = None
         self._paced_until_ms = 0
         self._unsettled: list[tuple[int, tuple[Batch, Settlement]]] = []
+        self._heeded = Hold()  # the longest plea to wait of the turn under way
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
@@ -188,6 +189,7 @@ class Sending:
             for batch, request in zip(batches, requests, strict=True)
         ]
         self._couriers.ready(len(requests))
+        self._heeded = Hold()
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
         answers, interruption = self._couriers.send_all(requests, credentials, self._heed)
         now_ms = self._store.now_ms()
@@ -207,8 +209,9 @@ class Sending:
         problem = Problem("asked_to_wait", "the service asked for patience", "It goes on by itself then.")
         signal = Signal(HoldState.BACKING_OFF, problem, seconds)
         hold = next_hold(self.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
+        self._heeded = max(self._heeded, hold, key=lambda one: one.asked_until_ms)  # a shorter one shortens nothing
         try:
-            self._store.set_hold(self.destination.name, hold)
+            self._store.set_hold(self.destination.name, self._heeded)
         except StoreError as error:
             log.error("%s: the wait could not be written down: %s", self.destination.name, error)
 
