@@ -10,6 +10,7 @@ import copy
 import functools
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
@@ -23,6 +24,7 @@ from edgequeue.store.base import Lease, Store
 from edgequeue.store.facade import SqliteStore
 from edgequeue.store.lease import lease_path
 from edgequeue.store.packing import unpack
+from edgequeue.store.schema import create_file, ensure_schema
 from edgequeue.store.sqlite import Database, _Transaction
 from edgequeue.testing import MemoryStore
 from tests.simulation.machine import Machine
@@ -76,6 +78,9 @@ class Disk(Protocol):
 
     def steal(self, lease: Lease) -> None:
         """Somebody removes the lease's file: another worker may come, and the first does not know."""
+
+    def close(self) -> None:
+        """The world has ended."""
 
     def seen(self) -> dict[int, Seen]:
         """Every event, by sequence."""
@@ -160,6 +165,9 @@ class MemoryDisk:
     def power_cut(self) -> None:
         self._store.boot()
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def steal(self, lease: Lease) -> None:
         self._store.release(lease)
 
@@ -211,20 +219,32 @@ class _FatedTransaction(_Transaction):
         super().__exit__(kind, error, trace)
 
 
+@functools.cache
+def _template() -> bytes:
+    """A database that has been migrated and nothing else: making one takes a hundred times as long as writing it."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "queue.db"
+        create_file(path)
+        database = Database(path)
+        ensure_schema(database)
+        database.close()
+        return path.read_bytes()
+
+
 class SqliteDisk:
     """Each process has a `SqliteStore` of its own on one file. A power cut leaves copies of the files as they stand."""
 
-    def __init__(self, machine: Machine, directory: Path, template: Path) -> None:
+    def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._directory = directory
+        self._directory = tempfile.TemporaryDirectory(prefix="edgequeue-simulation-")
         self._generation = 0
         self.fate: Fate | None = None
-        shutil.copy(template, self._path)
+        self._path.write_bytes(_template())
         self._books = self._opened()
 
     @property
     def _path(self) -> Path:
-        return self._directory / f"queue-{self._generation}.db"
+        return Path(self._directory.name) / f"queue-{self._generation}.db"
 
     @property
     def books(self) -> SqliteStore:
@@ -270,6 +290,7 @@ class SqliteDisk:
 
     def close(self) -> None:
         self._books.close()
+        self._directory.cleanup()
 
     def seen(self) -> dict[int, Seen]:
         travelling = set(self.travelling())

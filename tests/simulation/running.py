@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.simulation import invariants
+from tests.simulation.disks import SqliteDisk
 from tests.simulation.invariants import Violation
+from tests.simulation.machine import Machine
 from tests.simulation.plan import plan_of
 from tests.simulation.processes import Threaded
 from tests.simulation.world import Unexpected, World
@@ -46,6 +48,12 @@ class Result:
 def world_of(seed: int) -> World:
     """The world of a seed, its store in memory."""
     return World(plan_of(seed))
+
+
+def world_on_sqlite(seed: int) -> World:
+    """The world of a seed, its store in a SQLite file of its own."""
+    machine = Machine()
+    return World(plan_of(seed), SqliteDisk(machine), machine)
 
 
 def run_seed(seed: int, make: MakeWorld = world_of, *, verbose: bool = False, twice: bool = True) -> Result:

@@ -221,6 +221,7 @@ class World:
         for process in self.processes:
             self.kill(process)
         self.reap()
+        self.disk.close()
 
     # --- the application ----------------------------------------------------------------------------------------------
 
