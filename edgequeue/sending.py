@@ -95,6 +95,16 @@ class Sending:
         """One turn. `by_hand` skips our own backoff and a pause for this turn, never a wait the service asked for."""
         if not self.acquire():
             return Turn(leased=False)
+        try:
+            return self._step(by_hand, events_max)
+        except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
+            log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
+            assert self._lease is not None
+            self._store.release(self._lease)
+            self._lease = None
+            return Turn(leased=False)
+
+    def _step(self, by_hand: bool, events_max: int | None) -> Turn:
         self._write_down()
         now_ms = self._store.now_ms()
         if self.hold.waits(now_ms, by_hand=by_hand):
@@ -116,25 +126,19 @@ class Sending:
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self.hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(offline, loads, now_ms, by_hand)
-        try:
-            turn = self._send(loads, signed, by_hand)
-        except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
-            log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
-            assert self._lease is not None
-            self._store.release(self._lease)
-            self._lease = None
-            return Turn(leased=False)
+        turn = self._send(loads, signed, by_hand)
         return turn._replace(dead=turn.dead + buried, omitted=omitted)
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
         if self._lease is not None:
             return True
-        lease = self._store.acquire(self.destination.name, self.kind)
+        name = self.destination.name
+        lease = self._store.acquire(name, self.kind)
         if lease is None:
             return False
         try:  # without these the lease is worth nothing: give it back, and begin anew next time
-            rescued, name = self._store.rescue(lease), self.destination.name
+            rescued = self._store.rescue(lease)
             hold, learned = self._store.hold(name), self._store.learned(name)
             if self._judge.take(hold, learned, self._store.now_ms(), self._store.wall_ms()):
                 self._store.set_hold(name, self.hold)
@@ -145,10 +149,8 @@ class Sending:
         if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
             self._judge.say()
         if rescued:
-            extra = {"action": "rescue", "destination": self.destination.name, "requests": rescued}
-            log.warning(
-                "%s: %d requests of a dead worker have an unknown outcome", self.destination.name, rescued, extra=extra
-            )
+            extra = {"action": "rescue", "destination": name, "requests": rescued}
+            log.warning("%s: %d requests of a dead worker have an unknown outcome", name, rescued, extra=extra)
         return True
 
     def _loads(self, now_ms: int, events_max: int | None, by_hand: bool) -> tuple[list[Load], int, bool]:
