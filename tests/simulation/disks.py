@@ -130,7 +130,8 @@ class Committed(MemoryStore):
         times = [known.started_ms, *(event.enqueued_ms for event in self._events.values())]
         times += [max(sent.opened_ms, sent.closed_ms or 0) for sent in self._requests.values()]
         times += [event.ending.ended_ms for event in self._events.values() if event.ending is not None]
-        times += [max(place.last_accepted_ms or 0, place.hold.tried_ms) for place in self._places.values()]
+        times += [place.last_accepted_ms or 0 for place in self._places.values()]
+        times += [max(place.hold.since_ms, place.hold.tried_ms) for place in self._places.values()]
         self._clock = QueueClock(next_boot(known, max(times), self._machine), self._machine)
 
 

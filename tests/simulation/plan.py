@@ -104,7 +104,7 @@ def plan_of(seed: int) -> Plan:
         asks_beside=rate(0, 0, 0.2, 1),
         clock=dice.choice(("honest", "lying", "lying", "trusted")),
         steals=dice.random() < 0.4,
-        mends=dice.random() < 0.3,
+        mends=dice.random() < 0.4,
     )
 
 

@@ -53,7 +53,7 @@ def breaks(*rules: str) -> Callable[[Plant], Plant]:
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
-@breaks("an_event_is_in_one_state", "the_ledger_balances")
+@breaks("an_event_is_in_one_state", "the_ledger_balances", "enqueue_stores_all_or_nothing")
 def acknowledge_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     """A put returns when it is in memory; it reaches the disk with the next change of another kind."""
     change, cut = MemoryDisk.change, MemoryDisk.power_cut
@@ -221,7 +221,7 @@ def store_a_part_of_what_was_refused(patch: pytest.MonkeyPatch) -> None:
 # --- the worker -------------------------------------------------------------------------------------------------------
 
 
-@breaks("an_accepted_answer_is_applied")
+@breaks("an_accepted_answer_is_applied", "everything_drains")
 def forget_what_the_disk_refused(patch: pytest.MonkeyPatch) -> None:
     """Answers are held for one try to write them down; where the disk is full they are gone."""
     write_down = Sending._write_down

@@ -105,7 +105,7 @@ def _hearing(world: World) -> Iterator[None]:
 
 ACTIONS = {"run": 40, "pass": 10, "put": 6, "start": 5, "weather": 4, "sync": 4, "ask_to_send": 1, "kill": 1, "stop": 1, "power": 0.5}
 CLOCK_ACTIONS = {"honest": {}, "lying": {"step": 3}, "trusted": {"synchronise": 2}}
-MENDING = {"requeue": 1, "prune": 1}
+MENDING = {"requeue": 1, "prune": 3}
 
 
 def _faults(world: World) -> None:
@@ -150,22 +150,13 @@ def _act(world: World, action: str) -> None:
             world.power_cut()
             world.reap()
         case "steal":
-            _steal(world)
+            world.steal()
         case "step":
             machine.step(dice)
         case "synchronise":
             machine.synchronise()
         case "requeue" | "prune" | "ask_to_send":
             world.mend(action)
-
-
-def _steal(world: World) -> None:
-    for process in world.processes:
-        if process.holds_on:
-            lease = process.leases[-1]
-            world.note(f"the lease of {process.name} is taken away")
-            world.disk.steal(lease)
-            process.stolen.add(lease.fence)
 
 
 def _run_one(world: World) -> None:
@@ -230,6 +221,7 @@ def _until_somebody_can(world: World) -> int:
     """Milliseconds until a worker is awake and, where it is known what it waits for, that is over."""
     store = world.books
     wake_ms = min(one.wake_ms for one in world.processes) - world.machine.true_ms
-    due_ms = store.next_due_ms(world.name)
-    wait_ms = max(store.hold(world.name).until_ms, due_ms or 0) - store.now_ms()
-    return max(wake_ms, wait_ms, 1)
+    holds = [one.worker.hold for one in world.processes if one.leases and one.worker is not None]
+    until_ms = min((hold.until_ms for hold in holds), default=0)  # as they know it: one may have lost its lease
+    due_ms = store.next_due_ms(world.name) or 0
+    return max(wake_ms, max(until_ms, due_ms) - store.now_ms(), 1)

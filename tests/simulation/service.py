@@ -54,6 +54,7 @@ class Service:
     altered: list[int] = field(default_factory=list)
     requests: int = 0
     _last: HttpResponse | None = None
+    _refusal: HttpResponse | None = None
 
     def mood(self) -> str | None:
         """What happens to the next request; None when all is well."""
@@ -71,7 +72,8 @@ class Service:
         """What comes of a request."""
         self.requests += 1
         mood = self.mood()
-        if mood == "stale" and (request.fresh or not self._may_be_taken_for_ours(self._last)):
+        stale = self.plan.dice.choice((self._last, self._refusal or self._last)) if mood == "stale" else None
+        if mood == "stale" and (request.fresh or not self._may_be_taken_for_ours(stale)):
             mood = None
         on_the_way = self._on_the_way(mood)
         if on_the_way is not None:
@@ -81,7 +83,6 @@ class Service:
             self.refusals.update(carried)
             return Told(HttpResponse(400, {}, MAY_PASS))
         if mood == "stale":
-            stale = self._last
             if self.plan.dice.random() < 0.5:
                 self._answer(request, carried)
             assert stale is not None
@@ -89,6 +90,8 @@ class Service:
         told = self._answer(request, carried)
         assert isinstance(told.answer, HttpResponse)
         self._last = told.answer
+        if told.answer.status >= 400:
+            self._refusal = told.answer
         if mood == "lost_answer":
             return Told(MaybeSent("no answer came in time", code="read_timeout"))
         if mood == "torn" and told.answer.status < 300:

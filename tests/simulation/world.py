@@ -27,6 +27,9 @@ from tests.simulation.service import Service, Told
 WALL_MS = 1_795_236_078_123
 LINES_KEPT = 40
 
+IN_FLIGHT, STEALS_IN_FLIGHT = frozenset(("before record", "before answer", "after answers", "before settle")), 0.08
+"""Where a lease is lost in the middle of a turn, and how often: more is to be seen there than elsewhere."""
+
 
 @functools.lru_cache(maxsize=4096)
 def draft_of(kind: str, number: int, destination: Destination) -> Draft:
@@ -97,9 +100,14 @@ class World:
             if draw < plan.power_cut:
                 self.note(f"power cut {name} of {process.name}")
                 self.visited[f"power cut {name}"] += 1
+                self.kill(process)
                 self.power_cut()
                 return
             draw -= plan.power_cut
+            if plan.steals and name in IN_FLIGHT and self.dice.random() < STEALS_IN_FLIGHT:
+                self.steal()
+                process.pass_on()
+                return
         if draw < plan.switch:
             process.pass_on()
 
@@ -192,6 +200,15 @@ class World:
         if process.alive:
             self.note(f"{process.name} ends")
             self.kill(process)
+
+    def steal(self) -> None:
+        """Somebody removes the lease's file; its holder does not know, and another worker may come."""
+        for process in self.processes:
+            if process.holds_on:
+                lease = process.leases[-1]
+                self.note(f"the lease of {process.name} is taken away")
+                self.disk.steal(lease)
+                process.stolen.add(lease.fence)
 
     def power_cut(self) -> None:
         """Everything stops, whoever of them is running; only what is committed is there afterwards."""
