@@ -161,8 +161,7 @@ class Sending:
         assert self._lease is not None
         self._judge.begin(now_ms)
         destination = self._judge.destination
-        limits = destination.limits
-        limits = replace(limits, bytes_max=self._judge.learned.room(limits.bytes_max, now_ms))
+        limits = replace(destination.limits, bytes_max=self._judge.learned.room(destination.limits.bytes_max, now_ms))
         loads_max = self.destination.requests_in_flight_max
         if self.hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
             loads_max = 1

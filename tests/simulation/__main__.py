@@ -42,12 +42,11 @@ def _many(options: argparse.Namespace) -> int:
     report = run_many(seeds, disk=options.disk, processes=options.processes, tell=tell)
     for failure in report.failures:
         print(failure.text)
-    faults = sum(report.visited.values())
+    struck = f"{sum(report.visited.values())} crashes, power cuts and full disks at {len(report.visited)} named points"
     print(
-        f"{report.seeds} seeds in {time.monotonic() - began:.0f} s: {report.events} events, {report.requests} requests, "
-        f"{faults} crashes, power cuts and full disks at {len(report.visited)} named points; "
-        f"at most {report.drain_turns} turns to drain; {len(report.failures)} seeds failed"
+        f"{report.events} events in {report.requests} requests; {struck}; {report.drain_turns} turns at most to drain"
     )
+    print(f"{report.seeds} seeds in {time.monotonic() - began:.0f} s, {len(report.failures)} failed")
     return 1 if report.failures else 0
 
 

@@ -1,4 +1,4 @@
-"""What outlives a process: the shipped store in memory made transactional, or the real one in a SQLite file.
+"""What outlives a process: here the shipped store in memory made transactional; `sqlite_disk.py` has the real one.
 
 A change is drawn a fate before it is made. One that fails or crashes in its middle runs all the same, and is then taken
 back to exactly what was committed before it.
@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import copy
 import functools
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from edgequeue.clock import QueueClock, next_boot
 from edgequeue.errors import StoreFull
 from edgequeue.model import Disposition, Status
 from edgequeue.store.base import Lease, Store
-from edgequeue.store.facade import SqliteStore
-from edgequeue.store.lease import lease_path
-from edgequeue.store.packing import unpack
-from edgequeue.store.schema import create_file, ensure_schema
-from edgequeue.store.sqlite import Database, _Transaction
 from edgequeue.testing import MemoryStore
 from tests.simulation.machine import Machine
 
@@ -54,7 +44,7 @@ Change = Callable[[], Any]
 
 
 @functools.lru_cache(maxsize=64)
-def _states(waiting: bool, travelling: bool, ending: Status | None, accepted: bool) -> frozenset[Status]:
+def states_of(waiting: bool, travelling: bool, ending: Status | None, accepted: bool) -> frozenset[Status]:
     """What the rows of an event say that it is; more than one, where they contradict each other."""
     states = {Status.SENDING if travelling else Status.PENDING} if waiting else set()
     states |= {ending} if ending is not None else set()
@@ -186,7 +176,7 @@ class MemoryDisk:
         found = {}
         for sequence, event in self._store._events.items():
             ending = None if event.ending is None else event.ending.state
-            states = _states(event.waiting, sequence in travelling, ending, sequence in accepted)
+            states = states_of(event.waiting, sequence in travelling, ending, sequence in accepted)
             found[sequence] = Seen(int(event.reference or 0), states, event.attempts, event.not_before_ms)
         return found
 
@@ -195,136 +185,3 @@ class MemoryDisk:
 
     def travelling(self) -> list[int]:
         return [one for sent in self._store._requests.values() if sent.open for one in sent.sequences]
-
-
-# --- on disk ----------------------------------------------------------------------------------------------------------
-
-
-class _FatedTransaction(_Transaction):
-    """A transaction of the real store that meets its fate at the COMMIT, after every statement of it has run."""
-
-    __slots__ = ("_disk",)
-
-    def __init__(self, database: Database, deadline: float, disk: SqliteDisk) -> None:
-        super().__init__(database, deadline)
-        self._disk = disk
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        fate, self._disk.fate = self._disk.fate, None
-        if error is None and fate is Fate.FULL:
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            self._give_up(error)
-        if error is None and fate is Fate.CRASH:
-            raise Crash  # with the transaction open: the system closes the files
-        super().__exit__(kind, error, trace)
-
-
-@functools.cache
-def _template() -> bytes:
-    """A database that has been migrated and nothing else: making one takes a hundred times as long as writing it."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "queue.db"
-        create_file(path)
-        database = Database(path)
-        ensure_schema(database)
-        database.close()
-        return path.read_bytes()
-
-
-class SqliteDisk:
-    """Each process has a `SqliteStore` of its own on one file. A power cut leaves copies of the files as they stand."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._directory = tempfile.TemporaryDirectory(prefix="edgequeue-simulation-")
-        self._generation = 0
-        self.fate: Fate | None = None
-        self._path.write_bytes(_template())
-        self._books = self._opened()
-
-    @property
-    def _path(self) -> Path:
-        return Path(self._directory.name) / f"queue-{self._generation}.db"
-
-    @property
-    def books(self) -> SqliteStore:
-        return self._books
-
-    def _opened(self) -> SqliteStore:
-        return SqliteStore.open(self._path, clock=self._machine)
-
-    def open(self) -> SqliteStore:
-        store = self._opened()
-        database = store._database
-        database.transaction = lambda deadline: _FatedTransaction(database, deadline, self)  # type: ignore[method-assign]
-        return store
-
-    def change(self, store: Store, change: Change, fate: Fate | None) -> Any:
-        self.fate = fate
-        try:
-            return change()
-        finally:
-            self.fate = None
-
-    def abandon(self, store: Store, leases: list[Lease]) -> None:
-        """Closed as the system closes them: what was not committed is gone, the lock file stays."""
-        for lease in leases:
-            lease.lock.release()
-        database = store._database  # type: ignore[attr-defined]
-        database.closed = True
-        for connection in (database._reader, database._writer):
-            if connection is not None:
-                connection.close()
-
-    def power_cut(self) -> None:
-        old = self._path
-        self._generation += 1
-        for suffix in ("", "-wal"):
-            with suppress(FileNotFoundError):
-                shutil.copy(f"{old}{suffix}", f"{self._path}{suffix}")
-        self._books.close()
-        self._books = self._opened()
-
-    def steal(self, lease: Lease) -> None:
-        lease_path(self._path, lease.name).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        self._books.close()
-        self._directory.cleanup()
-
-    def seen(self) -> dict[int, Seen]:
-        travelling = set(self.travelling())
-        with self._books._database.read() as connection:
-            run = connection.execute
-            pending = {row[0]: row[1:] for row in run("SELECT sequence, attempts, not_before_ms FROM pending")}
-            endings = dict(run("SELECT sequence, state FROM endings").fetchall())
-            accepted = set(_accepted(connection))
-            events = run("SELECT sequence, reference FROM events").fetchall()
-        found = {}
-        for sequence, reference in events:
-            ending = Status(endings[sequence]) if sequence in endings else None
-            states = _states(sequence in pending, sequence in travelling, ending, sequence in accepted)
-            attempts, not_before_ms = pending.get(sequence, (0, 0))
-            found[sequence] = Seen(int(reference), states, attempts, not_before_ms)
-        return found
-
-    def request_ids(self) -> set[str]:
-        with self._books._database.read() as connection:
-            return {request_id for (request_id,) in connection.execute("SELECT request_id FROM requests")}
-
-    def travelling(self) -> list[int]:
-        with self._books._database.read() as connection:
-            rows = connection.execute("SELECT sequences FROM requests WHERE closed_ms IS NULL").fetchall()
-        return [sequence for (data,) in rows for sequence in unpack(data)]
-
-
-def _accepted(connection: sqlite3.Connection) -> Iterator[int]:
-    """What closed requests cover as accepted."""
-    notes = connection.execute("SELECT request, sequence, disposition FROM attempts").fetchall()
-    noted = {(request, sequence): disposition for request, sequence, disposition in notes}
-    query = "SELECT number, disposition, sequences FROM requests WHERE closed_ms IS NOT NULL"
-    for number, disposition, data in connection.execute(query).fetchall():
-        for sequence in unpack(data):
-            if noted.get((number, sequence), disposition) == "accepted":
-                yield sequence

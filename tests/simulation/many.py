@@ -79,4 +79,5 @@ def described(result: Result, disk: str = "memory") -> str:
     """A failed seed for people: the last lines of its history, what was broken, and the command that replays it."""
     where = "" if disk == "memory" else f" DISK={disk}"
     history = "\n".join(result.lines)
-    return f"{history}\nseed {result.seed}: {result.violation}\nreplay it with: make simulate SEED={result.seed}{where}\n"
+    replay = f"replay it with: make simulate SEED={result.seed}{where}"
+    return f"{history}\nseed {result.seed}: {result.violation}\n{replay}\n"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CHANGES = frozenset(
-    ("register", "put_many", "acquire", "rescue", "record", "settle", "bury", "set_hold", "ask_to_send", "requeue")
-    + ("prune", "note_wall_clock")
+    {"register", "put_many", "acquire", "rescue", "record", "settle", "bury", "set_hold"}
+    | {"ask_to_send", "requeue", "prune", "note_wall_clock"}
 )
 """What changes the store: each is a commit, with a named point before, in and after it."""
 
@@ -194,9 +194,7 @@ class SimulatedWorker(Worker):
 
     def __init__(self, process: Threaded) -> None:
         world = process.world
-        super().__init__(
-            process.store, world.plan.destination, Line(process), kind=process.kind, dice=process._dice
-        )
+        super().__init__(process.store, world.plan.destination, Line(process), kind=process.kind, dice=process._dice)
         self._process = process
         self._couriers = LockstepCouriers(process)  # type: ignore[assignment]
 

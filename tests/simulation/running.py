@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.simulation import invariants
-from tests.simulation.disks import SqliteDisk
+from tests.simulation import invariants, outside
 from tests.simulation.invariants import Violation
 from tests.simulation.machine import Machine
 from tests.simulation.plan import plan_of
 from tests.simulation.processes import Threaded
+from tests.simulation.sqlite_disk import SqliteDisk
 from tests.simulation.world import Unexpected, World
 
 DRAIN_TURNS_MAX = 400
@@ -103,17 +103,18 @@ def _hearing(world: World) -> Iterator[None]:
 
 # --- while there are faults -------------------------------------------------------------------------------------------
 
-ACTIONS = {"run": 40, "pass": 10, "put": 6, "start": 5, "weather": 4, "sync": 4, "ask_to_send": 1, "kill": 1, "stop": 1, "power": 0.5}
-CLOCK_ACTIONS = {"honest": {}, "lying": {"step": 3}, "trusted": {"synchronise": 2}}
+WORK = {"run": 40, "pass": 10, "put": 6, "start": 5, "sync": 4, "ask_to_send": 1, "stop": 1}
+TROUBLE = {"weather": 4, "kill": 1, "power": 0.5}
+CLOCKS: Mapping[str, Mapping[str, int]] = {"honest": {}, "lying": {"step": 3}, "trusted": {"synchronise": 2}}
 MENDING = {"requeue": 1, "prune": 3}
 
 
 def _faults(world: World) -> None:
     plan, dice = world.plan, world.dice
-    weights = ACTIONS | CLOCK_ACTIONS[plan.clock] | (MENDING if plan.mends else {})
+    weights = WORK | TROUBLE | CLOCKS[plan.clock] | (MENDING if plan.mends else {})
     weights |= {"steal": 1.5} if plan.steals else {}
     names, sizes = list(weights), list(weights.values())
-    world.put(dice.randint(1, 12))
+    outside.enqueue(world, dice.randint(1, 12))
     world.start("run")
     for _ in range(plan.actions):
         _act(world, dice.choices(names, sizes)[0])
@@ -121,30 +122,40 @@ def _faults(world: World) -> None:
 
 
 def _act(world: World, action: str) -> None:
-    dice, machine = world.dice, world.machine
-    alive = world.processes
+    """What people and processes do."""
+    dice = world.dice
     match action:
         case "run":
             _run_one(world)
         case "pass":
-            machine.advance(dice.choice(PASSING_SECONDS))
+            world.machine.advance(dice.choice(PASSING_SECONDS))
         case "put":
-            world.put(dice.randint(1, 6))
+            outside.enqueue(world, dice.randint(1, 6))
         case "start" | "sync":
-            if len(alive) < world.plan.workers_max:
+            if len(world.processes) < world.plan.workers_max:
                 world.start("run" if action == "start" else "sync")
+        case "stop":
+            workers = [one.worker for one in world.processes if one.worker is not None]
+            if workers:
+                dice.choice(workers).stop()
+        case "requeue" | "prune" | "ask_to_send":
+            outside.mend(world, action)
+        case _:
+            _trouble(world, action)
+
+
+def _trouble(world: World, action: str) -> None:
+    """What befalls them."""
+    dice = world.dice
+    match action:
         case "weather":
             world.service.weather = dice.choice((None, None, *world.plan.moods))
             world.note(f"weather: {world.service.weather}")
-        case "kill" if alive:
-            victim = dice.choice(alive)
+        case "kill" if world.processes:
+            victim = dice.choice(world.processes)
             world.note(f"{victim.name} is killed")
             world.end(victim)
             world.reap()
-        case "stop" if alive:
-            worker = dice.choice(alive).worker
-            if worker is not None:
-                worker.stop()
         case "power":
             world.note("power cut")
             world.power_cut()
@@ -152,11 +163,9 @@ def _act(world: World, action: str) -> None:
         case "steal":
             world.steal()
         case "step":
-            machine.step(dice)
+            world.machine.step(dice)
         case "synchronise":
-            machine.synchronise()
-        case "requeue" | "prune" | "ask_to_send":
-            world.mend(action)
+            world.machine.synchronise()
 
 
 def _run_one(world: World) -> None:
@@ -195,7 +204,7 @@ def _trickle(world: World) -> None:
     for _ in range(WITNESSES_MAX):
         if not world.suspects():
             return
-        world.put(1)
+        outside.enqueue(world, 1)
         world.machine.advance(WITNESS_SECONDS)
         _until_drained(world, lambda: not world.left(), DRAIN_TURNS_MAX)
     if world.suspects():

@@ -54,7 +54,6 @@ class Service:
     altered: list[int] = field(default_factory=list)
     requests: int = 0
     _last: HttpResponse | None = None
-    _refusal: HttpResponse | None = None
 
     def mood(self) -> str | None:
         """What happens to the next request; None when all is well."""
@@ -72,7 +71,7 @@ class Service:
         """What comes of a request."""
         self.requests += 1
         mood = self.mood()
-        stale = self.plan.dice.choice((self._last, self._refusal or self._last)) if mood == "stale" else None
+        stale = self.plan.dice.choice((self._last, self._refusal())) if mood == "stale" else None
         if mood == "stale" and (request.fresh or not self._may_be_taken_for_ours(stale)):
             mood = None
         on_the_way = self._on_the_way(mood)
@@ -90,13 +89,17 @@ class Service:
         told = self._answer(request, carried)
         assert isinstance(told.answer, HttpResponse)
         self._last = told.answer
-        if told.answer.status >= 400:
-            self._refusal = told.answer
         if mood == "lost_answer":
             return Told(MaybeSent("no answer came in time", code="read_timeout"))
         if mood == "torn" and told.answer.status < 300:
             return Told(HttpResponse(told.answer.status, {}, told.answer.body[:-4]))
         return told
+
+    def _refusal(self) -> HttpResponse:
+        """What the service says of a single event that it does not want."""
+        if self.plan.destination.type == "adobe-dccs":
+            return _json(400, {"type": DCCS, "status": 400, "report": {"message": DCCS_WORDS}})
+        return _json(400, EDGE_REFUSAL)
 
     def _may_be_taken_for_ours(self, answer: HttpResponse | None) -> bool:
         """Whether an earlier answer may come for this request: Edge names the request, DCCS names nobody's."""
@@ -177,7 +180,7 @@ class Service:
             return Told(self._too_large())
         kind = self.plan.destination.type
         if kind == "adobe-edge" and "refused" in kinds:
-            return Told(_json(400, EDGE_REFUSAL))
+            return Told(self._refusal())
         taken = [number for number in carried if self.poison.get(number) is None]
         self.accepted.update(taken)
         if len(taken) == len(carried):
@@ -200,7 +203,7 @@ class Service:
 
     def _by_message(self, request: HttpRequest, carried: list[int]) -> HttpResponse:
         if "messages" not in json.loads(request.body):
-            return _json(400, {"type": DCCS, "status": 400, "report": {"message": DCCS_WORDS}})
+            return self._refusal()
         responses: list[dict[str, Any]] = []
         for position, number in enumerate(carried):
             receipt = {"xactionId": f"batch:{position}"}

@@ -17,10 +17,13 @@ from tests.simulation.running import DRAIN_TURNS_MAX, run_seed
 SEEDS, SEEDS_ON_SQLITE = 2000, 40
 """40 s and 10 s on two cores."""
 
+COMMITS = CHANGES - UNFATED - {"bury"}
+SENDING = ("before send", "before answer", "after answers")
 EXPECTED = frozenset(
-    {f"{fault} {name}" for fault in ("killed before", "killed in", "full in") for name in CHANGES - UNFATED - {"bury"}}
-    | {f"{fault} after {name}" for fault in ("killed", "power cut") for name in ("put_many", "acquire", "record", "settle")}
-    | {f"{fault} {name}" for fault in ("killed", "power cut") for name in ("before send", "before answer", "after answers")}
+    {f"{fault} {name}" for fault in ("killed before", "killed in", "full in") for name in COMMITS}
+    | {f"killed after {name}" for name in COMMITS}
+    | {f"power cut after {name}" for name in ("put_many", "acquire", "record", "settle")}
+    | {f"{fault} {name}" for fault in ("killed", "power cut") for name in SENDING}
 )
 """What must have been struck, and where. `bury` is for damaged payloads, of which there are none here."""
 

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
 from typing import Any
 
-from edgequeue.destinations.base import Destination
-from edgequeue.errors import NotSent, StoreError
-from edgequeue.model import Draft, HttpRequest, Priority, Status, parse_event_id
+from edgequeue.errors import NotSent
+from edgequeue.model import HttpRequest, Status
 from edgequeue.retry import Hold
 from edgequeue.sending import Turn
 from edgequeue.store.base import Store
-from edgequeue.testing import event_for
 from tests.simulation import invariants
-from tests.simulation.disks import Crash, Disk, Fate, MemoryDisk
-from tests.simulation.invariants import Violation
+from tests.simulation.disks import Disk, Fate, MemoryDisk
 from tests.simulation.machine import Machine
 from tests.simulation.plan import Plan
 from tests.simulation.processes import Process, Threaded
 from tests.simulation.service import Service, Told
 
-WALL_MS = 1_795_236_078_123
 LINES_KEPT = 40
 
 IN_FLIGHT, STEALS_IN_FLIGHT = frozenset(("before record", "before answer", "after answers", "before settle")), 0.08
 """Where a lease is lost in the middle of a turn, and how often: more is to be seen there than elsewhere."""
-
-
-@functools.lru_cache(maxsize=4096)
-def draft_of(kind: str, number: int, destination: Destination) -> Draft:
-    """A purchase, checked and encoded; its number is its reference."""
-    draft = destination.check(event_for(kind, number=number), WALL_MS)
-    return draft._replace(reference=str(number))
 
 
 class World:
@@ -63,7 +50,7 @@ class World:
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
         self.verbose = False
         self._hash = hashlib.sha256()
-        self._purchases = 0
+        self.purchases = 0
         self._started = 0
 
     @property
@@ -240,57 +227,6 @@ class World:
         self.reap()
         self.disk.close()
 
-    # --- the application ----------------------------------------------------------------------------------------------
-
-    def put(self, count: int) -> None:
-        """An application enqueues. When it is told so, they are acknowledged; if it dies before, they may be there."""
-        process = Process(self, "application")
-        before = len(self.disk.seen())
-        taken = self.disk_change(process, lambda: self._put(process, count))
-        invariants.enqueue_stores_all_or_nothing(self, len(self.disk.seen()) - before, count, taken=taken)
-
-    def _put(self, process: Process, count: int) -> None:
-        kind = self.plan.destination.type
-        numbers = range(self._purchases + 1, self._purchases + count + 1)
-        self._purchases += count
-        for number in numbers:
-            if not self.calm and self.dice.random() < self.plan.poison:
-                self.service.poison[number] = self.dice.choice(self.plan.poisons)
-        drafts = [draft_of(kind, number, self.plan.destination) for number in numbers]
-        process.store.register(self.name, kind)
-        lane = self.dice.choice((Priority.NORMAL, Priority.NORMAL, Priority.HIGH, Priority.LOW))
-        ids = process.store.put_many(self.name, drafts, lane, 1.0)
-        found = [parsed.sequence_from for one in ids if (parsed := parse_event_id(one))]
-        self.acknowledged.update(found)
-        self.note(f"enqueued {found}, poison {[self.service.poison.get(number) for number in numbers]}")
-
-    def mend(self, verb: str) -> None:
-        """An operator asks for a try, requeues what is dead, or prunes what is old."""
-        process = Process(self, "operator")
-        before = self.disk.seen()
-        now_ms = self.books.now_ms()
-        given = {"prune": (now_ms - 600_000, now_ms - 600_000), "requeue": (None, self.name)}.get(verb, (self.name,))
-        self.disk_change(process, lambda: getattr(process.store, verb)(*given))
-        if verb == "prune":
-            after = self.disk.seen()
-            self.gone.update({key: next(iter(one.states)) for key, one in before.items() if key not in after})
-            self.sent &= self.disk.request_ids()
-
-    def disk_change(self, process: Process, change: Callable[[], object]) -> bool | None:
-        """What a process does that only changes the disk and ends. Whether it could; None where it died of it."""
-        done: bool | None = None
-        try:
-            change()
-            done = True
-        except Crash:
-            self.note(f"{process.name} is gone")
-        except StoreError as error:
-            self.note(f"{process.name}: {type(error).__name__}")
-            done = False
-        self.kill(process)
-        self.reap()
-        return done
-
     # --- what is left -------------------------------------------------------------------------------------------------
 
     def left(self) -> list[str]:
@@ -317,6 +253,3 @@ class Unexpected(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "action", "") in ("unexpected", "interpret") and record.exc_info:
             self._world.unexpected.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
-
-
-__all__ = ["Unexpected", "Violation", "World"]
