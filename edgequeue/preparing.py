@@ -21,6 +21,7 @@ from edgequeue.model import Batch, HttpRequest, Problem
 from edgequeue.outcome import Death
 from edgequeue.retry import HoldState
 from edgequeue.store.base import Lease, Store
+from edgequeue.window import Window, after_turn
 
 log = logging.getLogger("edgequeue")
 
@@ -36,13 +37,14 @@ DAMAGED = Problem(
 
 class Prepared(NamedTuple):
     """Requests and what each carries. `buried` damaged events were set aside on the way; `omitted`: others that are
-    due were left out, because the destination is in trouble.
+    due were left out, because the destination is in trouble; `learned`: what was known of it then.
     """
 
     batches: list[Batch]
     requests: list[HttpRequest]
     buried: int
     omitted: bool
+    learned: Learned
 
 
 class Preparing:
@@ -52,8 +54,9 @@ class Preparing:
         self._store = store
         self._judge = judge
         self._dice = dice
-        self._ahead: tuple[Prepared, Learned] | None = None
+        self._ahead: Prepared | None = None
         self._buried = 0  # set aside, and not told yet
+        self._window = Window()
 
     def next(self, lease: Lease, now_ms: int, events_max: int | None, *, by_hand: bool) -> Prepared:
         """What to send now; no requests where nothing is due. By hand means now: what waits by our own backoff is due.
@@ -61,14 +64,8 @@ class Preparing:
         Raises StoreError, and whatever a destination's own code raises.
         """
         ahead, self._ahead = self._ahead, None
-        if (
-            ahead is not None
-            and events_max is None
-            and not by_hand
-            and self._steady
-            and ahead[1] == self._judge.learned
-        ):
-            prepared = ahead[0]
+        if ahead is not None and events_max is None and not by_hand and self._still_fits(ahead):
+            prepared = ahead
         else:
             self._judge.begin(now_ms)
             prepared = self._prepare(lease, FAR_MS if by_hand else now_ms, now_ms, events_max)
@@ -81,11 +78,20 @@ class Preparing:
             return
         prepared = self._prepare(lease, now_ms, now_ms, None)
         if len(prepared.requests) == self._loads_max:
-            self._ahead = prepared, self._judge.learned
+            self._ahead = prepared
+
+    def after(self, sent: int, took_ms: int) -> None:
+        """A turn of `sent` requests is over: how many the next one has depends on how it went."""
+        strained = self._judge.hold.state is HoldState.BACKING_OFF
+        size_max = self._judge.destination.requests_in_flight_max
+        self._window = after_turn(self._window, sent=sent, took_ms=took_ms, strained=strained, size_max=size_max)
 
     def drop(self) -> None:
         """Forget what was prepared: the lease has gone, or something older is to be sent again."""
         self._ahead = None
+
+    def _still_fits(self, ahead: Prepared) -> bool:
+        return self._steady and ahead.learned == self._judge.learned and len(ahead.requests) <= self._loads_max
 
     @property
     def _steady(self) -> bool:
@@ -98,7 +104,7 @@ class Preparing:
         destination = self._judge.destination
         if self._judge.hold.state is not HoldState.OK or destination.requests_per_second_max is not None:
             return 1
-        return destination.requests_in_flight_max
+        return min(self._window.size, destination.requests_in_flight_max)
 
     def _prepare(self, lease: Lease, due_ms: int, now_ms: int, events_max: int | None) -> Prepared:
         judge = self._judge
@@ -121,4 +127,4 @@ class Preparing:
         loads = fill(chosen, limits, destination.begin, loads_max)
         batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
         requests = [judge.encode(batch) for batch in batches]
-        return Prepared(batches, requests, 0, len(chosen) < len(intact))
+        return Prepared(batches, requests, 0, len(chosen) < len(intact), judge.learned)

@@ -155,11 +155,13 @@ class Sending:
         ]
         self._couriers.ready(len(requests))
         self._heeded = Hold()
-        numbers = self._store.record(self._lease, rows, self._store.now_ms())
+        begun_ms = self._store.now_ms()
+        numbers = self._store.record(self._lease, rows, begun_ms)
         meanwhile = self._prepare_ahead if ahead else None
         answers, interruption = self._couriers.send_all(requests, credentials, self._heed, meanwhile)
         now_ms = self._store.now_ms()
         settled = self._judge.judge(batches, requests, answers, credentials, now_ms, by_hand=by_hand)
+        self._preparing.after(len(requests), now_ms - begun_ms)
         self._pace(now_ms)
         self._unsettled = list(zip(numbers, settled, strict=True))
         self._write_down()
