@@ -118,7 +118,7 @@ class Sending:
             rescued = self._store.rescue(lease)
             hold, learned = self._store.hold(name), self._store.learned(name)
             if self._judge.take(hold, learned, self._store.now_ms(), self._store.wall_ms()):
-                self._store.set_hold(name, self.hold)
+                self._store.set_hold(name, self.hold, lease)
         except BaseException:
             self._store.release(lease)
             raise
@@ -190,7 +190,7 @@ class Sending:
         hold = next_hold(self.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
         self._heeded = max(self._heeded, hold, key=lambda one: one.asked_until_ms)  # a shorter one shortens nothing
         try:
-            self._store.set_hold(self.destination.name, self._heeded)
+            self._store.set_hold(self.destination.name, self._heeded, self._lease)
         except StoreError as error:
             log.error("%s: the wait could not be written down: %s", self.destination.name, error)
 
@@ -233,7 +233,7 @@ class Sending:
     def _held_back(self, signal: Signal, batches: Sequence[Batch], now_ms: int, by_hand: bool) -> Turn:
         """Nothing is sent and no event is touched: no network, or no credentials."""
         self._judge.hear(signal, now_ms, by_hand=by_hand)
-        self._store.set_hold(self.destination.name, self.hold)
+        self._store.set_hold(self.destination.name, self.hold, self._lease)
         if self._listener is not None and self._lease is not None:
             self._listener(self._lease, [], self.hold)
         deferred = frozenset(record.sequence for batch in batches for record in batch.records)

@@ -35,7 +35,8 @@ UNFATED = frozenset(("register", "note_wall_clock"))
 
 
 class Process:
-    """Whoever has the store open. `asked_until_ms` and `told` are what it has heard and may not have written down."""
+    """Whoever has the store open. `asked_until_ms` and `told` are what it has heard and may not have written down,
+    `bound_until_ms` is what was on disk when it recorded its requests."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -46,6 +47,7 @@ class Process:
         self.wake_ms = 0
         self.asked_until_ms = 0
         self.heard_ms = 0
+        self.bound_until_ms = 0
         self.told: set[int] = set()
         self.recorded: list[str] = []
         self.inner = world.disk.open()
