@@ -18,6 +18,7 @@ from edgequeue.store.books import Books
 from edgequeue.store.delivery import Delivery
 from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
 from edgequeue.store.intake import Intake
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.schema import REVISION, create_file, ensure_schema
 from edgequeue.store.sqlite import PAGE_BYTES, Database
 from edgequeue.store.upkeep import Upkeep, open_books
@@ -32,13 +33,16 @@ class SqliteStore:
 
     schema_revision = REVISION
 
-    def __init__(self, database: Database, queue_id: str, books: Books, intake: Intake, upkeep: Upkeep) -> None:
+    def __init__(
+        self, database: Database, queue_id: str, books: Books, intake: Intake, upkeep: Upkeep, reserve: Reserve
+    ) -> None:
         self.queue_id = queue_id
         self.path = database.path
         self._database = database
         self._books = books
         self._intake = intake
         self._upkeep = upkeep
+        self._leaving = reserve.leaving
         self._delivery = Delivery(database)
         self._archive: Archive | None = None
         self._numbers: dict[str, int] = {}  # without a lock, which a fork could catch held; the worst is a second look
@@ -59,20 +63,22 @@ class SqliteStore:
         except OSError as error:
             raise StoreError(f"{path}: cannot be created: {error.strerror}. Check the directory's owner") from error
         database = Database(path, durability=durability, page_bytes=page_bytes)
+        reserve = Reserve(database)
         try:
-            ensure_schema(database)
-            queue_id, queue_clock = open_books(database, clock or SystemClock())
+            reserve.leaving(lambda: ensure_schema(database))
+            queue_id, queue_clock = reserve.leaving(lambda: open_books(database, clock or SystemClock()))
         except BaseException:
             database.close()
             raise
-        intake = Intake(database, queue_id, queue_clock)
+        intake = Intake(database, queue_id, queue_clock, reserve)
         database.on_fork = intake
-        return cls(database, queue_id, Books(database, queue_clock), intake, Upkeep(database, queue_id, queue_clock))
+        upkeep = Upkeep(database, queue_id, queue_clock, reserve)
+        return cls(database, queue_id, Books(database, queue_clock), intake, upkeep, reserve)
 
     # --- taking events in ---------------------------------------------------------------------------------------------
 
     def register(self, name: str, type_name: str) -> None:
-        self._numbers[name] = self._books.register(name, type_name)
+        self._numbers[name] = self._leaving(lambda: self._books.register(name, type_name))
 
     def put(self, destination: str, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         return self._intake.put(self._number(destination), draft, priority, timeout_seconds)
@@ -88,13 +94,13 @@ class SqliteStore:
     # --- delivering ---------------------------------------------------------------------------------------------------
 
     def acquire(self, name: str, kind: str) -> Lease | None:
-        return self._delivery.acquire(self._number(name), name, kind, self.now_ms())
+        return self._leaving(lambda: self._delivery.acquire(self._number(name), name, kind, self.now_ms()))
 
     def release(self, lease: Lease) -> None:
         self._delivery.release(lease)
 
     def rescue(self, lease: Lease) -> int:
-        return self._delivery.rescue(lease, self.now_ms())
+        return self._leaving(lambda: self._delivery.rescue(lease, self.now_ms()))
 
     def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
         return self._delivery.claim(lease, now_ms, events_max, bytes_max)
@@ -103,7 +109,7 @@ class SqliteStore:
         return self._delivery.next_due_ms(self._number(name))
 
     def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
-        return self._delivery.record(lease, requests, now_ms)
+        return self._leaving(lambda: self._delivery.record(lease, requests, now_ms))
 
     def settle(
         self,
@@ -113,10 +119,10 @@ class SqliteStore:
         hold: Hold | None = None,
         learned: Learned | None = None,
     ) -> None:
-        self._delivery.settle(lease, closings, now_ms, hold, learned)
+        self._leaving(lambda: self._delivery.settle(lease, closings, now_ms, hold, learned))
 
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
-        self._delivery.bury(lease, deaths, now_ms)
+        self._leaving(lambda: self._delivery.bury(lease, deaths, now_ms))
 
     def hold(self, name: str) -> Hold:
         return decode_hold(self._books.get(self._number(name), "hold"))
@@ -125,10 +131,10 @@ class SqliteStore:
         return decode_learned(self._books.get(self._number(name), "learned"))
 
     def set_hold(self, name: str, hold: Hold) -> None:
-        self._books.set(self._number(name), "hold", encode_hold(hold))
+        self._leaving(lambda: self._books.set(self._number(name), "hold", encode_hold(hold)))
 
     def ask_to_send(self, name: str) -> None:
-        self._books.ask_to_send(self._number(name))
+        self._leaving(lambda: self._books.ask_to_send(self._number(name)))
 
     def wake_number(self, name: str) -> int:
         return self._books.wake_number(self._number(name))
@@ -192,7 +198,7 @@ class SqliteStore:
         return self._upkeep.prune(delivered_before_ms, dead_before_ms)
 
     def note_wall_clock(self) -> None:
-        self._upkeep.note_wall_clock()
+        self._leaving(self._upkeep.note_wall_clock)
 
     def check(self) -> list[str]:
         return self._upkeep.check()

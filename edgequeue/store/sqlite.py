@@ -7,6 +7,7 @@ fork means. Several processes may have the file open; they take turns by BEGIN I
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import threading
 import time
@@ -30,6 +31,9 @@ little more than half as large. It cannot be changed later without rewriting the
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """The write-ahead log is copied back once it holds this much: bounds the log, and 1 put in 1,000 pays for it."""
 
+CHECKPOINT_SHARE = 16
+"""On a disk of less than 64 MiB: at a sixteenth of it. The log and the reserve then leave three quarters for events."""
+
 JOURNAL_BYTES_MAX = 16 * 1024 * 1024
 """After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
 
@@ -38,6 +42,9 @@ READ_PATIENCE_MS = 10_000
 
 RETRY_SECONDS = (0.0002, 0.0005)
 """Between two tries for the write lock. SQLite's own handler sleeps up to 100 ms and starves the other process."""
+
+OVERWRITE_SECONDS = 1.0
+"""How long the lock is waited for to clear up after a failed commit; whoever has it clears up by committing."""
 
 _CONNECTIONS_OF_A_PARENT: list[sqlite3.Connection] = []
 """Connections that came along in a fork: closing one in the child could hurt the parent's log, so they are kept."""
@@ -63,13 +70,18 @@ def connect(
             _patiently(lambda: run("PRAGMA journal_mode = WAL"), time.monotonic() + 5.0)
         page_bytes = run("PRAGMA page_size").fetchone()[0]
         run(f"PRAGMA synchronous = {'NORMAL' if durability == 'normal' else 'FULL'}")
-        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")
+        run(f"PRAGMA wal_autocheckpoint = {checkpoint_bytes(path) // page_bytes}")
         run(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
         run("PRAGMA busy_timeout = 0")  # for the write lock we wait ourselves
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def checkpoint_bytes(path: Path) -> int:
+    """At what size the log of a database is copied back: less on a small disk, where the log is a large part of it."""
+    return min(CHECKPOINT_BYTES, shutil.disk_usage(path.parent).total // CHECKPOINT_SHARE)
 
 
 class ForkAware(Protocol):
@@ -158,6 +170,11 @@ class Database:
         """A number that differs from the last one read when anything was committed since; costs no I/O."""
         with self.read() as connection:
             return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def copy_back(self) -> None:
+        """Copy the log into the database, as far as readers and the disk let it; then it is written from its start."""
+        with self.write_turn, suppress(sqlite3.Error):
+            self._writing().execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def disk_bytes(self) -> int:
         """Bytes of the database, its log and its shared memory."""
@@ -257,6 +274,8 @@ class _Transaction:
             self.committed = True
         except BaseException as failed:
             self.committed = not isinstance(failed, sqlite3.Error) and not self._connection.in_transaction
+            if isinstance(failed, sqlite3.Error):
+                _overwrite(self._connection)
             self._give_up(failed)
             raise
 
@@ -267,6 +286,26 @@ class _Transaction:
                 self._connection.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
             raise translate(error, self._database.path) from error
+
+
+def _overwrite(connection: sqlite3.Connection) -> None:
+    """Write over what a failed COMMIT has left in the log, so that what was refused is never found there.
+
+    Where the flush fails, the frames stand in the log, whole and valid; nobody sees them until the process is killed and
+    the next one recovers the log. A commit of the header alone, which changes nothing, takes their place. It need not
+    reach the disk: if it cannot either, then it is what would be found (docs/decisions.md, "A flush that failed").
+    """
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        _patiently(lambda: connection.execute("BEGIN IMMEDIATE"), time.monotonic() + OVERWRITE_SECONDS)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
 
 
 def _patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]

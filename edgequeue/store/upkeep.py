@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from edgequeue.clock import Boot, Clock, QueueClock, next_boot
 from edgequeue.model import format_event_id
 from edgequeue.store.encoding import decode_hold
 from edgequeue.store.packing import runs, unpack
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database
 
 PRUNE_CHUNK_EVENTS = 1000
@@ -80,8 +82,9 @@ def _boot(row: tuple[Any, ...]) -> Boot:
 class Upkeep:
     """The tidying half of the SQLite store."""
 
-    def __init__(self, database: Database, queue_id: str, clock: QueueClock) -> None:
+    def __init__(self, database: Database, queue_id: str, clock: QueueClock, reserve: Reserve) -> None:
         self._database = database
+        self._leaving = reserve.leaving
         self._queue_id = queue_id
         self.clock = clock
 
@@ -143,28 +146,35 @@ class Upkeep:
 
     def _prune_delivered(self, before_ms: int) -> int:
         """Requests in order: what one delivered goes first, then the request itself once none of its events is left."""
-        count = cursor = 0
-        while True:
-            # Read under the write lock: a number may be another request's by the time that it could be had.
-            with self._database.write() as connection:
-                chunk = _closed_requests(connection, cursor, before_ms)
-                count += sum(_prune_request(connection, *row) for row in chunk)
-            if not chunk:
-                return count
-            cursor = chunk[-1][0]
+        count = 0
+        cursor: int | None = 0
+        while cursor is not None:
+            done, cursor = self._leaving(partial(self._prune_requests, cursor, before_ms))
+            count += done
+        return count
+
+    def _prune_requests(self, after: int, before_ms: int) -> tuple[int, int | None]:
+        """One chunk: how many events went, and the number of its last request; None when there was none."""
+        # Read under the write lock: a number may be another request's by the time that it could be had.
+        with self._database.write() as connection:
+            chunk = _closed_requests(connection, after, before_ms)
+            return sum(_prune_request(connection, *row) for row in chunk), chunk[-1][0] if chunk else None
 
     def _prune_ended(self, before_ms: int) -> int:
-        count = 0
-        while True:
-            with self._database.write() as connection:
-                rows = connection.execute(
-                    "SELECT sequence FROM endings WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNE_CHUNK_EVENTS)
-                ).fetchall()
-                _forget(connection, [sequence for (sequence,) in rows])
-                connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
-            count += len(rows)
-            if len(rows) < PRUNE_CHUNK_EVENTS:
-                return count
+        count = done = self._leaving(partial(self._prune_endings, before_ms))
+        while done == PRUNE_CHUNK_EVENTS:
+            done = self._leaving(partial(self._prune_endings, before_ms))
+            count += done
+        return count
+
+    def _prune_endings(self, before_ms: int) -> int:
+        with self._database.write() as connection:
+            rows = connection.execute(
+                "SELECT sequence FROM endings WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNE_CHUNK_EVENTS)
+            ).fetchall()
+            _forget(connection, [sequence for (sequence,) in rows])
+            connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
+        return len(rows)
 
     def check(self) -> list[str]:
         """SQLite's own check of the file, in words."""
