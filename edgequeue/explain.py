@@ -13,6 +13,7 @@ Clockface = Callable[[int], datetime]
 """Queue time in milliseconds -> wall-clock time."""
 
 _NOBODY = "No worker is running: edgequeue sync sends once, edgequeue run for good."
+_NOBODY_THEN = "No worker is running: run edgequeue sync then, or edgequeue run now."
 
 _THEY_FAIL = "they fail wherever they go"
 
@@ -88,9 +89,11 @@ def _reason(row: DestinationRow, enabled: bool | None, now_ms: int, at: Clockfac
     if hold.problem is None or _opened(hold, now_ms):
         return _set_aside(row, now_ms)
     remedy = hold.problem.remedy
-    if hold.asked_until_ms > now_ms and hold.state is not HoldState.WAITING:
+    if hold.asked_until_ms > now_ms:
         until = at(hold.asked_until_ms).astimezone().strftime("%H:%M:%S")
-        remedy = f"The service asked for this wait; nothing is sent before {until}, also not by hand."
+        whose = "" if hold.state is HoldState.WAITING else "The service asked for this wait; "
+        remedy = f"{whose}nothing is sent before {until}, also not by hand."
+        remedy = remedy[:1].upper() + remedy[1:]
     return Reason(hold.problem.code, hold.problem.text, remedy, at(hold.since_ms))
 
 
@@ -121,7 +124,9 @@ def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: Wor
         texts.append(_sendable(well, worker, named=len(texts) > 0))
     # A pause says itself what to run.
     told = all(one.state in ("unconfigured", "paused") for one in waiting.values())
-    return " ".join(texts if worker is not None or told else [*texts, _NOBODY])
+    if worker is not None or told:
+        return " ".join(texts)
+    return " ".join([*texts, _NOBODY_THEN if all(one.asked_until for one in waiting.values()) else _NOBODY])
 
 
 def _sendable(well: Mapping[str, DestinationView], worker: WorkerView | None, *, named: bool) -> str:

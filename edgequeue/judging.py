@@ -19,7 +19,6 @@ from edgequeue.errors import MaybeSent, TransportError
 from edgequeue.learning import JSON_MS, NOTHING, Learned
 from edgequeue.model import Batch, Claimed, Disposition, HttpRequest, HttpResponse, Problem
 from edgequeue.outcome import Outcome, Settlement, Verdict, failed, settle
-from edgequeue.reading import is_page
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, until_opening, worst
 from edgequeue.trips import Trip
 from edgequeue.weighing import PROBE_TRIES_MIN, weigh
@@ -248,9 +247,9 @@ class Judge:
 
 
 def _refuses_smile(answer: Answer, request: HttpRequest) -> bool:
-    """Whether it was the encoding that was refused; a page of somebody else's says nothing about it."""
+    """Whether it was the encoding that was refused, by the service or by what stands before it: JSON may pass both."""
     smile = request.headers.get("content-type") == SMILE_TYPE
-    return smile and isinstance(answer, HttpResponse) and answer.status == 415 and not is_page(answer)
+    return smile and isinstance(answer, HttpResponse) and answer.status == 415
 
 
 def _meaning(outcome: Outcome, count: int) -> tuple[object, ...]:

@@ -137,6 +137,8 @@ def _store(settings: Settings) -> Generator[Finding, None, QueueStatus | None]:
         with EventQueue.from_settings(settings) as queue:
             if new:
                 note_created(database)
+                remedy = "If there should be one, look for its file: deleted, moved, or its disk not mounted."
+                yield Finding("database", False, f"there was none at {database}; a new, empty one was created", remedy)
             status = queue.status()
             yield from _books(queue, status)
     except EdgeQueueError as error:

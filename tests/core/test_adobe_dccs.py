@@ -133,6 +133,9 @@ def test_the_batch_url_is_made_from_the_inlet_url(endpoint: str, url: str) -> No
         ({"data_type": "json"}, "data_type is 'json'; use 'xdm' or 'raw'"),
         ({"data_type": "raw"}, "flow_id is missing; raw data needs the id of its dataflow"),
         ({"flow_id_in": "body"}, "flow_id_in is 'body'; use 'header' or 'query'"),
+        ({"sandbox_name": "PROD x\ny"}, "sandbox_name is 'PROD x"),
+        ({"sandbox_name": ""}, "sandbox_name is '', which no header can hold"),
+        ({"flow_id": "fl\xf6w"}, "flow_id is"),
         ({"encoding": "cbor"}, "encoding is 'cbor'; this type writes 'json' or 'smile'"),
         ({"not_before": datetime(2026, 11, 21)}, "not_before has no time zone"),  # noqa: DTZ001
         ({"schema_class": "events"}, "schema_class is 'events'"),
