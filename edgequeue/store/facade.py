@@ -42,6 +42,7 @@ class SqliteStore:
         self._books = books
         self._intake = intake
         self._upkeep = upkeep
+        self._reserve = reserve
         self._leaving = reserve.leaving
         self._delivery = Delivery(database)
         self._archive: Archive | None = None
@@ -208,6 +209,7 @@ class SqliteStore:
 
     def close(self) -> None:
         self._database.close()
+        self._reserve.restore()  # the log has gone with the last connection
 
     def _archived(self) -> Archive:
         if self._archive is None:

@@ -1,8 +1,8 @@
 """The reserve: space kept beside the database and given up when the disk is full, so that delivering can go on.
 
-To deliver and to prune, SQLite has to write: a log first, then the database. On a disk without a free byte neither could
-be written and the queue could never be emptied. So there is a file of nothing, `<database>.reserve`. Who delivers or
-tidies deletes it when the disk is full; who enqueues needs it to be there, and makes it again once there is space.
+To deliver and to prune, SQLite has to write: a log first, then the database. On a disk without a free byte neither
+could be written and the queue could never be emptied. So there is a file of nothing, `<database>.reserve`. Who delivers
+or tidies deletes it when the disk is full; who enqueues needs it to be there, and makes it again once there is space.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from edgequeue.errors import StoreFull
@@ -29,13 +30,26 @@ _ZEROS = bytes(64 * 1024)
 _Result = TypeVar("_Result")
 
 
+def reserve_path(database: Path) -> Path:
+    """Where the reserve of a database is."""
+    return database.with_name(f"{database.name}.reserve")
+
+
+def is_spent(database: Path) -> bool:
+    """Whether a database is without its reserve, and the disk without the space for one."""
+    free = shutil.disk_usage(database.parent).free
+    return not reserve_path(database).exists() and free < PARTS * checkpoint_bytes(database)
+
+
 class Reserve:
     """The reserve of one database. It is made and asked for with the write lock held, and given up at any time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.path = database.path.with_name(f"{database.path.name}.reserve")
+        self.path = reserve_path(database.path)
         self.bytes = PARTS * checkpoint_bytes(database.path)
+        self._enough = self.bytes + self.bytes // 4  # so much free space that the disk is not full again at once
+        self._was_given_up = False
 
     def stands(self) -> bool:
         """Whether it is there, whole: a power cut may have come while it was made."""
@@ -49,24 +63,22 @@ class Reserve:
 
         Where the reserve was given up, free pages within the database are as good: events come and go in place.
         """
-        free = None if self.stands() else shutil.disk_usage(self.path.parent).free
-        if free is not None and not self._made(free) and free < self.bytes and _free_bytes(connection) < self.bytes:
+        reserved = self.stands() or self._made() or self._free() >= self._enough  # a quota may forbid it; then without
+        if not reserved and _free_bytes(connection) < self.bytes:
             raise StoreFull(
                 f"{self._database.path}: the disk is full; nothing was stored. "
-                f"Free {self.bytes // 1024:,} KiB or more: what is queued is safe and still delivered"
+                f"Free {self._enough // 1024:,} KiB or more: what is queued is safe and still delivered"
             )
-        if size > self.bytes:
-            free = shutil.disk_usage(self.path.parent).free
-            if free < 2 * size:
-                raise StoreFull(
-                    f"{self._database.path}: {size:,} bytes in one call need twice that on the disk (the log, then the "
-                    f"database) and {free:,} are free; nothing was stored. Enqueue fewer at a time, or free some space"
-                )
+        if size > self.bytes and (free := self._free()) < 2 * size:
+            raise StoreFull(
+                f"{self._database.path}: {size:,} bytes in one call need twice that on the disk (the log, then the "
+                f"database) and {free:,} are free; nothing was stored. Enqueue fewer at a time, or free some space"
+            )
 
     def leaving(self, action: Callable[[], _Result]) -> _Result:
         """Run a transaction that lets events go; when the disk is full, give the reserve up and run it once more."""
         try:
-            return action()
+            result = action()
         except StoreFull:
             if self._given_up():
                 log.warning(
@@ -76,17 +88,27 @@ class Reserve:
                 )
             self._database.copy_back()  # the log is then written over from its start, which takes no space
             return action()
+        self.restore()
+        return result
+
+    def restore(self) -> None:
+        """Make it again if it was given up here and there is space."""
+        if self._was_given_up and self._made():
+            self._was_given_up = False
 
     def _given_up(self) -> bool:
         try:
             self.path.unlink()
         except OSError:
             return False
+        self._was_given_up = True
         return True
 
-    def _made(self, free: int) -> bool:
-        """Make it where there is so much space that the disk is not full again at once."""
-        if free < self.bytes + self.bytes // 4:
+    def _free(self) -> int:
+        return shutil.disk_usage(self.path.parent).free
+
+    def _made(self) -> bool:
+        if self._free() < self._enough:
             return False
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:

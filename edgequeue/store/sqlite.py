@@ -291,9 +291,9 @@ class _Transaction:
 def _overwrite(connection: sqlite3.Connection) -> None:
     """Write over what a failed COMMIT has left in the log, so that what was refused is never found there.
 
-    Where the flush fails, the frames stand in the log, whole and valid; nobody sees them until the process is killed and
-    the next one recovers the log. A commit of the header alone, which changes nothing, takes their place. It need not
-    reach the disk: if it cannot either, then it is what would be found (docs/decisions.md, "A flush that failed").
+    Where the flush fails, the frames stand in the log, whole and valid; nobody sees them until the process is killed
+    and the next one recovers the log. A commit of the header alone, which changes nothing, takes their place. It need
+    not reach the disk: if it cannot either, then it is what would be found (docs/decisions.md, "A flush that failed").
     """
     try:
         if connection.in_transaction:

@@ -96,7 +96,7 @@ class Life:
         return True
 
 
-class Died(Exception):  # noqa: N818 (a way to end, not an error)
+class Died(Exception):
     """The process is killed here, right after it was told of the error."""
 
 
@@ -132,7 +132,7 @@ def told(fault: Fault, directory: Path, disk: FaultyDisk) -> dict[str, Any]:
         os.write(writer, json.dumps([life.acknowledged, life.refused, life.errors]).encode())
         os._exit(0)  # nothing is closed, as when it is killed
     os.close(writer)
-    with open(reader) as told_by_child:
+    with os.fdopen(reader) as told_by_child:
         acknowledged, refused, errors = json.loads(told_by_child.read() or '[[], [], ["crashed"]]')
     os.waitpid(child, 0)
     disk.heal()
@@ -163,7 +163,7 @@ def calls(kinds: int, directory: Path, disk: FaultyDisk) -> int:
 
 
 def faults(directory: Path, disk: FaultyDisk, stride: int) -> Iterator[Fault]:
-    """Each call of a life fails once, and in another life together with all that follow it; every `stride`-th of them."""
+    """Each call of a life fails once, in another life together with all that follow it; every `stride`-th of them."""
     for kinds, number in FAULTS:
         count = calls(kinds, directory, disk)
         lives = [(at, fail, end) for at in range(count) for fail in (1, FOR_EVER) for end in (DIES, RECOVERS)]

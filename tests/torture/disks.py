@@ -111,9 +111,9 @@ def fill(place: Path) -> Path:
         while chunk:
             try:
                 os.write(descriptor, bytes(chunk))
-                os.fsync(descriptor)
             except OSError:
                 chunk //= 4
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
     return balloon

@@ -52,7 +52,7 @@ class FaultyDisk:
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """The environment of a program whose disk can fail; skips where there is no compiler or nothing can be preloaded."""
+    """The environment of a program whose disk can fail; skips where nothing can be compiled or preloaded."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler: the library that makes writes and syncs fail cannot be built")

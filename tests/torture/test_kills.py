@@ -7,7 +7,6 @@ arrived; the queue has its ledger. After all rounds the three have to agree.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -100,9 +99,11 @@ class Shop:
         return [line.strip() for line in self._paper.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
-        with self._paper.open("a") as paper, open(os.devnull, "w") as nowhere:
-            output = nowhere if "run" in arguments else paper
-            return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=output, stderr=nowhere, text=True)
+        with self._paper.open("a") as paper:
+            output = subprocess.DEVNULL if "run" in arguments else paper
+            return subprocess.Popen(
+                [sys.executable, *arguments], cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, text=True
+            )
 
     def _kill(self, process: subprocess.Popen[str]) -> None:
         process.send_signal(signal.SIGKILL)
@@ -121,7 +122,7 @@ LINE_BYTES = 39
 
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_nothing_and_repeat_only_what_had_no_answer(tmp_path: Path) -> None:
-    """Acknowledged ⊆ delivered = accepted by the service; an arrival beyond the first had a request without an answer."""
+    """Acknowledged ⊆ delivered = accepted by the service; a second arrival had a first request without an answer."""
     with service() as url:
         config = tmp_path / "edgequeue.toml"
         config.write_text(CONFIG.format(url=url))

@@ -1,8 +1,8 @@
 """Real power cuts: a file system on a loop device is shut down under a queue that sells and sends, and mounted again.
 
 kill -9 alone can never show a missing sync, because the kernel keeps the pages. Here the process is killed and then the
-file system is shut down without writing anything more, its own journal included (FS_IOC_SHUTDOWN, no log flush); what is
-mounted afterwards is what had reached the device. A disk that lies about having synced is not simulated.
+file system is shut down without writing anything more, its own journal included (FS_IOC_SHUTDOWN, no log flush): what
+is mounted afterwards is what had reached the device. A disk that lies about having synced is not simulated.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Account:
 
 
 def till_and_cut(disk: LoopDisk, config: Path, synchronous: str, acknowledgements: int) -> list[str]:
-    """Sell until so many events are acknowledged, kill, cut the power, mount again; returns all that was acknowledged."""
+    """Sell until so many events are acknowledged, kill, cut the power, mount again; returns what was acknowledged."""
     command = [sys.executable, "-m", "tests.torture.power", str(config), synchronous]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as till:
         assert till.stdout is not None

@@ -2,7 +2,7 @@
 
     python -m tests.torture.till CONFIGURATION KIND
 
-KIND: one (an event at a time), threads (four threads at once), bulk (puts of many), embedded (with a worker of its own).
+KIND: one (an event at a time), threads (four at once), bulk (puts of many), embedded (with a worker of its own).
 The ids go to standard output, a file opened for appending, in one write the moment that the enqueue has returned.
 """
 
