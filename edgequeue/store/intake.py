@@ -68,15 +68,29 @@ class Intake:
 
     def put(self, destination: int, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         """Store one event durably; several threads share a flush."""
-        return self._group.submit((destination, int(priority), draft), timeout_seconds)
+        put = (destination, int(priority), draft)
+        try:
+            return self._group.submit(put, timeout_seconds)
+        except StoreFull:
+            if not self._reserve.given_for_intake():
+                raise
+        return self._group.submit(put, timeout_seconds)
 
     def put_many(
         self, destination: int, drafts: Iterable[Draft], priority: Priority, timeout_seconds: float
     ) -> list[str]:
         """Store all or none. The iterable is consumed before the write lock is taken: it may be slow, or ours again."""
+        with _Spool(drafts, self._database.path) as spool:
+            try:
+                return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+            except StoreFull:
+                if not self._reserve.given_for_intake():
+                    raise
+            return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+
+    def _put_spooled(self, destination: int, spool: _Spool, lane: int, timeout_seconds: float) -> list[str]:
         ids: list[str] = []
-        lane = int(priority)
-        with _Spool(drafts, self._database.path) as spool, self._database.write(timeout_seconds) as connection:
+        with self._database.write(timeout_seconds) as connection:
             self._reserve.admit(connection, spool.size)
             sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
             for chunk in spool.chunks():

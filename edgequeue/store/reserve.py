@@ -3,6 +3,7 @@
 To deliver and to prune, SQLite has to write: a log first, then the database. On a disk without a free byte neither
 could be written and the queue could never be emptied. So there is a file of nothing, `<database>.reserve`. Who delivers
 or tidies deletes it when the disk is full; who enqueues needs it to be there, and makes it again once there is space.
+Where free pages within the database are as good as the reserve, who enqueues may have the log's room from it as well.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def reserve_path(database: Path) -> Path:
 
 def is_spent(database: Path) -> bool:
     """Whether a database is without its reserve, and the disk without the space for one."""
-    free = shutil.disk_usage(database.parent).free
-    return not reserve_path(database).exists() and free < PARTS * checkpoint_bytes(database)
+    whole = PARTS * checkpoint_bytes(database)
+    return _size(reserve_path(database)) < whole and shutil.disk_usage(database.parent).free < whole
 
 
 class Reserve:
@@ -52,19 +53,16 @@ class Reserve:
         self._was_given_up = False
 
     def stands(self) -> bool:
-        """Whether it is there, whole: a power cut may have come while it was made."""
-        try:
-            return os.stat(self.path).st_size >= self.bytes  # noqa: PTH116 (each put asks; half the time of Path.stat)
-        except OSError:
-            return False
+        """Whether it is there, whole: a power cut may have come while it was made, or there was room for a part."""
+        return _size(self.path) >= self.bytes
 
     def admit(self, connection: sqlite3.Connection, size: int = 0) -> None:
         """Let events in if delivering them stays possible; StoreFull otherwise. `size`: bytes of a bulk put.
 
         Where the reserve was given up, free pages within the database are as good: events come and go in place.
         """
-        reserved = self.stands() or self._made() or self._free() >= self._enough  # a quota may forbid it; then without
-        if not reserved and _free_bytes(connection) < self.bytes:
+        reserved = self.stands() or self._remade()
+        if not reserved and self._free() < self._enough and _free_bytes(connection) < self.bytes:
             raise StoreFull(
                 f"{self._database.path}: the disk is full; nothing was stored. "
                 f"Free {self._enough // 1024:,} KiB or more: what is queued is safe and still delivered"
@@ -80,42 +78,53 @@ class Reserve:
         try:
             result = action()
         except StoreFull:
-            if self._given_up():
-                log.warning(
-                    "%s: the disk is full; the reserve was given up so that delivering can go on",
-                    self._database.path,
-                    extra={"action": "reserve"},
-                )
+            self._give_up()
             self._database.copy_back()  # the log is then written over from its start, which takes no space
             return action()
-        self.restore()
+        if self._was_given_up:
+            self._was_given_up = not self._remade()
         return result
 
-    def restore(self) -> None:
-        """Make it again if it was given up here and there is space."""
-        if self._was_given_up and self._made():
-            self._was_given_up = False
+    def given_for_intake(self) -> bool:
+        """Whether to try once more to let events in that fit within the database, but for whose log there was no room.
 
-    def _given_up(self) -> bool:
+        The reserve is given up for that: what it makes room for on delivery, the free pages do as well.
+        """
+        with self._database.read() as connection:
+            if _free_bytes(connection) < self.bytes:
+                return False
+        self._give_up()
+        return True
+
+    def restore(self) -> None:
+        """Make again what was given up here, as much of it as the disk has room for now that the log has gone."""
+        if self._was_given_up:
+            sizes = (self.bytes // part for part in (1, 2, 4, 8))
+            self._was_given_up = not any(self._made(size) for size in sizes if size <= self._free())
+
+    def _give_up(self) -> None:
         try:
             self.path.unlink()
         except OSError:
-            return False
+            return
         self._was_given_up = True
-        return True
+        text = "%s: the disk is full; the reserve was given up so that the queue can go on"
+        log.warning(text, self._database.path, extra={"action": "reserve"})
 
     def _free(self) -> int:
         return shutil.disk_usage(self.path.parent).free
 
-    def _made(self) -> bool:
-        if self._free() < self._enough:
-            return False
+    def _remade(self) -> bool:
+        """Make it where there is so much space that the disk is not full again at once."""
+        return self._free() >= self._enough and self._made(self.bytes)
+
+    def _made(self, size: int) -> bool:
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
             descriptor = os.open(self.path, flags, 0o600)
             try:
                 inherit_owner(descriptor, self.path)
-                _allocate(descriptor, self.bytes)
+                _allocate(descriptor, size)
             finally:
                 os.close(descriptor)
         except OSError as error:  # a quota, a directory of another user: then it has to go without
@@ -124,6 +133,14 @@ class Reserve:
                 self.path.unlink(missing_ok=True)
             return False
         return True
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; none where there is none."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 (each put asks; half the time of Path.stat)
+    except OSError:
+        return 0
 
 
 def _allocate(descriptor: int, size: int) -> None:
