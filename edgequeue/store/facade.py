@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from edgequeue.store.books import Books
 from edgequeue.store.delivery import Delivery
 from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
 from edgequeue.store.intake import Intake
+from edgequeue.store.readonly import ReadOnlyDatabase, is_for_looking
 from edgequeue.store.reserve import Reserve
 from edgequeue.store.schema import REVISION, create_file, ensure_schema
 from edgequeue.store.sqlite import PAGE_BYTES, Database
@@ -26,6 +28,8 @@ from edgequeue.views import Ledger, Record, RecordDetail, RequestView
 
 if TYPE_CHECKING:
     from edgequeue.store.archive import Archive
+
+log = logging.getLogger("edgequeue")
 
 
 class SqliteStore:
@@ -48,38 +52,63 @@ class SqliteStore:
         self._archive: Archive | None = None
         self._numbers: dict[str, int] = {}  # without a lock, which a fork could catch held; the worst is a second look
         self._clock = upkeep.clock
+        self._looking = False
 
     @classmethod
     def open(
-        cls, path: Path, *, clock: Clock | None = None, durability: str = "full", page_bytes: int = PAGE_BYTES
+        cls,
+        path: Path,
+        *,
+        clock: Clock | None = None,
+        durability: str = "full",
+        page_bytes: int = PAGE_BYTES,
+        looking: bool = False,
     ) -> SqliteStore:
-        """Open a queue's file, making or upgrading it where needed. Raises StoreError and its kin."""
+        """Open a queue's file, making or upgrading it where needed. Raises StoreError and its kin.
+
+        `looking`: where the file cannot be written it is opened for reading, and what would write raises StoreError.
+        """
         path = Path(path).absolute()
         if not path.parent.is_dir():
             raise StoreError(f"{path}: the directory {path.parent} does not exist. Create it first")
         if path.is_dir():
             raise StoreError(f"{path} is a directory. Name a file in it")
+        clock = clock or SystemClock()
         try:
             create_file(path)
+            return cls._opened(Database(path, durability=durability, page_bytes=page_bytes), clock, looking=looking)
         except OSError as error:
             raise StoreError(f"{path}: cannot be created: {error.strerror}. Check the directory's owner") from error
-        database = Database(path, durability=durability, page_bytes=page_bytes)
-        reserve = Reserve(database)
+        except StoreError as error:
+            if not looking or not is_for_looking(path, error):
+                raise
+            log.warning("%s. It is only looked at", error, extra={"action": "look"})
+            return cls._opened(ReadOnlyDatabase(path, error), clock, looking=True, writing=False)
+
+    @classmethod
+    def _opened(cls, database: Database, clock: Clock, *, looking: bool, writing: bool = True) -> SqliteStore:
+        reserve = Reserve(database, kept=looking)
         try:
             reserve.leaving(lambda: ensure_schema(database))
-            queue_id, queue_clock = reserve.leaving(lambda: open_books(database, clock or SystemClock()))
+            queue_id, queue_clock = reserve.leaving(lambda: open_books(database, clock, writing=writing))
         except BaseException:
             database.close()
             raise
         intake = Intake(database, queue_id, queue_clock, reserve)
         database.on_fork = intake
         upkeep = Upkeep(database, queue_id, queue_clock, reserve)
-        return cls(database, queue_id, Books(database, queue_clock), intake, upkeep, reserve)
+        store = cls(database, queue_id, Books(database, queue_clock), intake, upkeep, reserve)
+        store._looking = looking
+        return store
 
     # --- taking events in ---------------------------------------------------------------------------------------------
 
     def register(self, name: str, type_name: str) -> None:
-        self._numbers[name] = self._leaving(lambda: self._books.register(name, type_name))
+        try:
+            self._numbers[name] = self._leaving(lambda: self._books.register(name, type_name))
+        except StoreError:
+            if not self._looking:
+                raise
 
     def put(self, destination: str, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         return self._intake.put(self._number(destination), draft, priority, timeout_seconds)

@@ -45,8 +45,10 @@ def is_spent(database: Path) -> bool:
 class Reserve:
     """The reserve of one database. It is made and asked for with the write lock held, and given up at any time."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, kept: bool = False) -> None:
+        """`kept`: for who only looks, for whom it is not given up."""
         self._database = database
+        self._kept = kept
         self.path = reserve_path(database.path)
         self.bytes = PARTS * checkpoint_bytes(database.path)
         self._enough = self.bytes + self.bytes // 4  # so much free space that the disk is not full again at once
@@ -78,6 +80,8 @@ class Reserve:
         try:
             result = action()
         except StoreFull:
+            if self._kept:
+                raise
             self._give_up()
             self._database.copy_back()  # the log is then written over from its start, which takes no space
             return action()

@@ -140,7 +140,7 @@ class Database:
             if self.closed:
                 raise QueueClosed(f"{self.path}: this queue was closed; open it again")
             if self._reader is None:
-                self._reader = connect(self.path, writing=False)
+                self._reader = self.connect(writing=False)
             if self._reader.in_transaction:  # an interrupted look must not pin the past for those after it
                 self._reader.execute("ROLLBACK")
             yield self._reader
@@ -152,9 +152,7 @@ class Database:
             from sqlalchemy import create_engine
             from sqlalchemy.pool import NullPool
 
-            self._engine = create_engine(
-                "sqlite://", creator=lambda: connect(self.path, writing=False), poolclass=NullPool
-            )
+            self._engine = create_engine("sqlite://", creator=lambda: self.connect(writing=False), poolclass=NullPool)
         return self._engine
 
     @contextmanager
@@ -202,9 +200,9 @@ class Database:
             self._writer = self.connect()
         return self._writer
 
-    def connect(self) -> sqlite3.Connection:
-        """A new writing connection with this database's settings."""
-        return connect(self.path, durability=self._durability, page_bytes=self._page_bytes)
+    def connect(self, *, writing: bool = True) -> sqlite3.Connection:
+        """A new connection with this database's settings."""
+        return connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
 
     def before_fork(self) -> None:
         """No transaction may be in the middle of anything when the process is copied.

@@ -29,10 +29,12 @@ _LAST_SEEN = """
 _BOOT_COLUMNS = "number, boot_id, started_ms, base_ms, wall_offset_ms, trusted"
 
 
-def open_books(database: Database, clock: Clock) -> tuple[str, QueueClock]:
-    """The queue's id and its clock; a new queue or a new boot is written down, otherwise nothing is."""
+def open_books(database: Database, clock: Clock, *, writing: bool = True) -> tuple[str, QueueClock]:
+    """The queue's id and its clock; a new queue or a new boot is written down if it can be, otherwise nothing is."""
     with database.read() as connection:
         found = _books(connection, clock.boot_id())
+        if found is None and not writing:
+            found = _queue_id(connection), _following(connection, clock)
     if found is None:
         with database.write() as connection:
             found = _books(connection, clock.boot_id()) or _new_books(connection, clock)
@@ -41,26 +43,36 @@ def open_books(database: Database, clock: Clock) -> tuple[str, QueueClock]:
 
 
 def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | None:
-    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
-    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
-    if queue is None or row is None or row[1] != boot_id:
-        return None
-    return queue[0], _boot(row)
+    queue_id, boot = _queue_id(connection), _last_boot(connection)
+    return None if not queue_id or boot is None or boot.boot_id != boot_id else (queue_id, boot)
 
 
 def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]:
-    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
-    if queue is None:
-        queue = ("".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8)),)
-        connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", queue)
-    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
-    previous = _boot(row) if row else None
-    boot = next_boot(previous, _last_seen_ms(connection), clock)
+    queue_id = _queue_id(connection)
+    if not queue_id:
+        queue_id = "".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8))
+        connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", (queue_id,))
+    boot = _following(connection, clock)
     connection.execute(
         "INSERT INTO boots VALUES (?, ?, ?, ?, ?, ?)",
         (boot.number, boot.boot_id, boot.started_ms, boot.base_ms, boot.wall_offset_ms, int(boot.trusted)),
     )
-    return queue[0], boot
+    return queue_id, boot
+
+
+def _queue_id(connection: sqlite3.Connection) -> str:
+    """Empty in a new file."""
+    row = connection.execute("SELECT queue_id FROM queue").fetchone()
+    return "" if row is None else str(row[0])
+
+
+def _last_boot(connection: sqlite3.Connection) -> Boot | None:
+    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
+    return None if row is None else _boot(row)
+
+
+def _following(connection: sqlite3.Connection, clock: Clock) -> Boot:
+    return next_boot(_last_boot(connection), _last_seen_ms(connection), clock)
 
 
 def _last_seen_ms(connection: sqlite3.Connection) -> int:
