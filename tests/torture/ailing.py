@@ -1,10 +1,11 @@
 """Lives on a disk that fails at one chosen write or sync. Run with the library of `faulty.c` preloaded.
 
-    python -m tests.torture.ailing DIRECTORY STRIDE
+    python -m tests.torture.ailing DIRECTORY STRIDE SYNCHRONOUS
 
 Each life is a forked child on a database of its own. It enqueues, drains, prunes and copies the log back while its disk
 fails; then the disk is well again, or the process dies in that moment. A line of JSON per life says what was
-acknowledged, what was refused, and what is in the file afterwards. `test_failing_disk.py` is the judge.
+acknowledged, what was refused, what is in the file afterwards, and what would be there after a power cut.
+`test_failing_disk.py` is the judge. SYNCHRONOUS is "as configured", or OFF, which it has to catch.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from edgequeue.model import HttpResponse
 from edgequeue.store import sqlite
 from edgequeue.testing import ScriptedTransport
 from tests.torture.faulty import FOR_EVER, SYNC, WRITE, FaultyDisk
+from tests.torture.platter import after_a_power_cut
+from tests.torture.power import without_sync
 
 FAULTS = ((WRITE, errno.ENOSPC), (WRITE, errno.EIO), (SYNC, errno.EIO), (SYNC, errno.ENOSPC))
 SALES = 6
@@ -136,6 +139,10 @@ def told(fault: Fault, directory: Path, disk: FaultyDisk) -> dict[str, Any]:
         acknowledged, refused, errors = json.loads(told_by_child.read() or '[[], [], ["crashed"]]')
     os.waitpid(child, 0)
     disk.heal()
+    after_a_power_cut(disk.trace, directory / "after a power cut")
+    with open_queue(directory / "after a power cut" / "queue.db") as queue:
+        survived = [mark_of(payload) for _, payload in queue.export()]
+        damage_survived = queue.damage()
     with open_queue(directory / "queue.db") as queue:
         at_once = [mark_of(payload) for _, payload in queue.export()]
         queue.enqueue(event("the day after"))
@@ -152,7 +159,8 @@ def told(fault: Fault, directory: Path, disk: FaultyDisk) -> dict[str, Any]:
         "stored": at_once,
         "delivered": delivered,
         "balanced": ledger.balanced and ledger.delivered == ledger.enqueued,
-        "damage": damage,
+        "survived": survived,
+        "damage": damage + damage_survived,
     }
 
 
@@ -171,7 +179,9 @@ def faults(directory: Path, disk: FaultyDisk, stride: int) -> Iterator[Fault]:
             yield Fault(kinds, number, at, fail, end)
 
 
-def main(directory: Path, stride: int) -> None:
+def main(directory: Path, stride: int, synchronous: str) -> None:
+    if synchronous == "OFF":
+        sqlite.connect = without_sync(sqlite.connect)
     sqlite.CHECKPOINT_BYTES = 16 * 1024  # so that a short life copies its log back too
     disk = FaultyDisk.preloaded()
     for fault in faults(directory / "life", disk, stride):
@@ -179,4 +189,4 @@ def main(directory: Path, stride: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

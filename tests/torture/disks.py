@@ -56,7 +56,7 @@ class LoopDisk:
     """A file system in a file, mounted through a loop device; `cut` takes its power away, `mount` brings it back."""
 
     def __init__(self, directory: Path, size: int, kind: str = "ext4") -> None:
-        self._kind = kind
+        self.kind = kind
         self._image = directory / "disk.img"
         self.place = directory / "disk"
         self.place.mkdir()
@@ -68,7 +68,7 @@ class LoopDisk:
 
     def mount(self) -> None:
         """Mount it; the file system's journal is replayed, as after a real power cut."""
-        _run("mount", "-t", self._kind, self._device, str(self.place))
+        _run("mount", "-t", self.kind, self._device, str(self.place))
 
     def cut(self) -> None:
         """Cut the power: all that was not synced is gone. Kill who writes first."""
@@ -76,7 +76,7 @@ class LoopDisk:
         try:
             fcntl.ioctl(descriptor, FS_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         except OSError as error:
-            pytest.skip(f"{self._kind} cannot be shut down here: {error.strerror}")
+            pytest.skip(f"{self.kind} cannot be shut down here: {error.strerror}")
         finally:
             os.close(descriptor)
         self.unmount()

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-WRITE, SYNC = 1, 2
+WRITE, SYNC, TRUNCATE = 1, 2, 4
 FOR_EVER = -1
 
 _FIELDS = struct.Struct("6i64s")
-_ENVIRONMENT = "FAULTY_DISK"
+_CONTROL, _TRACE = "FAULTY_DISK", "FAULTY_TRACE"
 
 
 class FaultyDisk:
@@ -25,14 +25,17 @@ class FaultyDisk:
     def __init__(self, control: Path) -> None:
         with control.open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), _FIELDS.size)
+        self.trace = Path(os.environ[_TRACE])
+        """What was written and synced since `arm`."""
 
     @classmethod
     def preloaded(cls) -> FaultyDisk:
         """The one that this process was started with."""
-        return cls(Path(os.environ[_ENVIRONMENT]))
+        return cls(Path(os.environ[_CONTROL]))
 
     def arm(self, kinds: int, *, succeed: int, fail: int, number: int, name: str = "queue.db") -> None:
         """Let `succeed` calls of these kinds on files with this in their path go through, then have `fail` fail."""
+        os.truncate(self.trace, 0)
         self._memory[:] = _FIELDS.pack(0, succeed, fail, number, 0, 0, name.encode())
         self._memory[:4] = struct.pack("i", kinds)
 
@@ -58,7 +61,7 @@ def environment(directory: Path) -> dict[str, str]:
         pytest.skip("no C compiler: the library that makes writes and syncs fail cannot be built")
     if sys.platform != "linux":
         pytest.skip("failing system calls are injected by LD_PRELOAD, which needs Linux")
-    library, control = directory / "faulty.so", directory / "control"
+    library, control, trace = (directory / name for name in ("faulty.so", "control", "trace"))
     source = Path(__file__).with_suffix(".c")
     done = subprocess.run(
         [compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"],
@@ -69,4 +72,5 @@ def environment(directory: Path) -> dict[str, str]:
     if done.returncode:
         pytest.skip(f"{compiler} cannot build it: {done.stderr.strip()[:300]}")
     control.write_bytes(bytes(_FIELDS.size))
-    return {**os.environ, "LD_PRELOAD": str(library), _ENVIRONMENT: str(control)}
+    trace.touch()
+    return {**os.environ, "LD_PRELOAD": str(library), _CONTROL: str(control), _TRACE: str(trace)}

@@ -8,21 +8,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from edgequeue import AdobeEdge, EventQueue, StoreFull
+from edgequeue.cli import cli
 from edgequeue.emulator import Emulator
 from edgequeue.model import HttpResponse
 from edgequeue.testing import ScriptedTransport
 from tests.support import eventually
 from tests.torture.disks import MIB, fill, loop_disk, memory_disk
-from tests.torture.rounds import ROOT
 
 EVENT: dict[str, Any] = {
     "xdm": {"identityMap": {"Till": [{"id": "till-7", "primary": True}]}},
@@ -60,9 +59,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield found
 
 
-def edgequeue(config: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgequeue", "--config", str(config), *arguments]
-    return subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, text=True, check=False)
+def edgequeue(config: Path, *arguments: str, stdin: str = "") -> Result:
+    """The command line, in this process."""
+    return CliRunner().invoke(cli, ["--config", str(config), *arguments], prog_name="edgequeue", input=stdin)
 
 
 def sell_out(queue: EventQueue) -> list[str]:
@@ -91,19 +90,19 @@ def test_a_full_disk_is_told_looked_at_emptied_and_used_again(place: Path) -> No
         assert shutil.disk_usage(place).free == 0
         for command in ("status", "why"):
             looked = edgequeue(config, command)
-            assert (looked.returncode, f"{len(stored):,} events wait" in looked.stdout) == (0, True), looked
+            assert (looked.exit_code, f"{len(stored):,} events wait" in looked.stdout) == (0, True), looked
         examined = edgequeue(config, "doctor", "--json")
         findings = {one["check"]: one for one in json.loads(examined.stdout)["findings"]}
-        assert (examined.returncode, findings["disk"]["ok"], findings["ledger"]["ok"]) == (5, False, True)
+        assert (examined.exit_code, findings["disk"]["ok"], findings["ledger"]["ok"]) == (5, False, True)
         sync = edgequeue(config, "sync", "--json")
-        assert (sync.returncode, json.loads(sync.stdout)["delivered"]) == (0, len(stored)), sync.stderr
+        assert (sync.exit_code, json.loads(sync.stdout)["delivered"]) == (0, len(stored)), sync.stderr
         pruned = edgequeue(config, "prune", "--older-than", "0d")
-        assert pruned.returncode == 0, pruned.stderr
+        assert pruned.exit_code == 0, pruned.stderr
         fill(place)
         line = json.dumps(EVENT) + "\n"
         taken = edgequeue(config, "enqueue", "-", stdin=line)
-        assert taken.returncode == 0, "the pages that were freed take new events, though the disk is full"
-        assert edgequeue(config, "sync").returncode == 0
+        assert taken.exit_code == 0, "the pages that were freed take new events, though the disk is full"
+        assert edgequeue(config, "sync").exit_code == 0
         assert service.arrived.distinct == len(stored) + 1
         assert service.arrived.duplicates == 0
 
@@ -122,7 +121,7 @@ def test_while_the_reserve_is_given_up_nothing_is_taken_in(small: Path) -> None:
         assert queue.status().ledger.pending == len(stored)
     fill(small)  # the log has gone with the last connection, and made room
     refused = edgequeue(config, "enqueue", "-", stdin=json.dumps(EVENT) + "\n")
-    assert (refused.returncode, "the disk is full" in refused.stderr) == (5, True)
+    assert (refused.exit_code, "the disk is full" in refused.stderr) == (5, True)
     examined = edgequeue(config, "doctor", "--json")
     findings = {one["check"]: one for one in json.loads(examined.stdout)["findings"]}
     assert "reserve" in findings["disk"]["text"]

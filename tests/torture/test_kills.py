@@ -24,7 +24,7 @@ from tests.support import eventually
 from tests.torture.rounds import ROOT, dice, rounds
 from tests.torture.till import BURST, KINDS
 
-ROUNDS = rounds(8, 300)
+ROUNDS = rounds(6, 300)
 TILLS = 4
 BOUND_SECONDS = 60.0
 

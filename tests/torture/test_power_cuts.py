@@ -23,8 +23,9 @@ from tests.support import sequence_of
 from tests.torture.disks import MIB, LoopDisk, loop_disk
 from tests.torture.rounds import ROOT, dice, rounds
 
-CUTS = rounds(12, 150)
+CUTS = {"ext4": rounds(8, 150), "xfs": rounds(4, 150)}
 CUTS_OF_OTHERS = rounds(6, 50)
+BYTES = {"ext4": 96 * MIB, "xfs": 320 * MIB}  # mkfs.xfs makes nothing smaller than 300 MiB
 ACKNOWLEDGED_MAX = 600
 """The power is cut at a random number of acknowledgements up to this."""
 
@@ -86,9 +87,16 @@ def cut_power(
     return account
 
 
+@pytest.fixture(params=["ext4", "xfs"])
+def journaling(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LoopDisk]:
+    """A disk with one of the file systems that can be shut down."""
+    with loop_disk(tmp_path, BYTES[request.param], request.param) as disk:
+        yield disk
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[LoopDisk]:
-    with loop_disk(tmp_path, 96 * MIB) as disk:
+    with loop_disk(tmp_path, BYTES["ext4"]) as disk:
         yield disk
 
 
@@ -104,10 +112,11 @@ def report(account: Account, what: str) -> None:
 
 
 @pytest.mark.slow
-def test_power_cuts_lose_nothing_that_was_acknowledged(disk: LoopDisk, service: Emulator) -> None:
+def test_power_cuts_lose_nothing_that_was_acknowledged(journaling: LoopDisk, service: Emulator) -> None:
     """Every acknowledged event is there after each cut, in one state, and at the end all have arrived."""
-    account = cut_power(disk, service, dice(), cuts=CUTS, durability="full", synchronous="as configured")
-    report(account, "synchronous=FULL")
+    disk, cuts = journaling, CUTS[journaling.kind]
+    account = cut_power(disk, service, dice(), cuts=cuts, durability="full", synchronous="as configured")
+    report(account, f"{disk.kind}, synchronous=FULL")
     assert (account.lost, account.failures) == ([], [])
     with EventQueue.open(disk.place.with_name("edgequeue.toml")) as queue:
         assert queue.sync(timeout_seconds=60).remaining == 0
