@@ -16,13 +16,14 @@ from edgequeue.outcome import Death
 from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, DestinationRow, EventFilter, Lease, NewRequest
 from edgequeue.store.books import Books
+from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.delivery import Delivery
 from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
 from edgequeue.store.intake import Intake
 from edgequeue.store.readonly import ReadOnlyDatabase, is_for_looking
 from edgequeue.store.reserve import Reserve
 from edgequeue.store.schema import REVISION, create_file, ensure_schema
-from edgequeue.store.sqlite import PAGE_BYTES, Database
+from edgequeue.store.sqlite import Database
 from edgequeue.store.upkeep import Upkeep, open_books
 from edgequeue.views import Ledger, Record, RecordDetail, RequestView
 

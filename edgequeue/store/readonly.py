@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgequeue.errors import QueueBusy, StoreError, StoreFull
-from edgequeue.store.sqlite import READ_PATIENCE_MS, Database
+from edgequeue.store.connecting import READ_PATIENCE_MS
+from edgequeue.store.sqlite import Database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection

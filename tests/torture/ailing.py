@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from edgequeue import AdobeEdge, EventQueue
 from edgequeue.errors import StoreError
 from edgequeue.model import HttpResponse
-from edgequeue.store import sqlite
+from edgequeue.store import connecting, sqlite
 from edgequeue.testing import ScriptedTransport
 from tests.torture.faulty import FOR_EVER, SYNC, WRITE, FaultyDisk
 from tests.torture.platter import after_a_power_cut
@@ -182,7 +182,7 @@ def faults(directory: Path, disk: FaultyDisk, stride: int) -> Iterator[Fault]:
 def main(directory: Path, stride: int, synchronous: str) -> None:
     if synchronous == "OFF":
         sqlite.connect = without_sync(sqlite.connect)
-    sqlite.CHECKPOINT_BYTES = 16 * 1024  # so that a short life copies its log back too
+    connecting.CHECKPOINT_BYTES = 16 * 1024  # so that a short life copies its log back too
     disk = FaultyDisk.preloaded()
     for fault in faults(directory / "life", disk, stride):
         sys.stdout.write(json.dumps(told(fault, directory / "life", disk)) + "\n")

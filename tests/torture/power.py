@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgequeue import EventQueue
-from edgequeue.store import sqlite
+from edgequeue.store import connecting, sqlite
 
 EVENT = {"xdm": {"identityMap": {"Till": [{"id": "till-7", "primary": True}]}}, "data": {"note": "x" * 300}}
 BULK = 20
@@ -45,7 +45,7 @@ def sell(queue: EventQueue) -> None:
 def main(configuration: str, synchronous: str) -> None:
     if synchronous == "OFF":
         sqlite.connect = without_sync(sqlite.connect)
-    sqlite.CHECKPOINT_BYTES = 256 * 1024  # so that cuts come in the middle of copying back, too
+    connecting.CHECKPOINT_BYTES = 256 * 1024  # so that cuts come in the middle of copying back, too
     queue = EventQueue.open(configuration)
     queue.start()
     for _ in range(2):
