@@ -226,7 +226,11 @@ class LockstepCouriers:
         """No threads are needed."""
 
     def send_all(
-        self, requests: Sequence[HttpRequest], credentials: Mapping[str, str], heed: Callable[[Answer], None]
+        self,
+        requests: Sequence[HttpRequest],
+        credentials: Mapping[str, str],
+        heed: Callable[[Answer], None],
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[list[Answer], BaseException | None]:
         process, world = self._process, self._process.world
         world.begins_sending(process)
@@ -234,6 +238,8 @@ class LockstepCouriers:
         for request_id, request in zip(process.recorded, requests, strict=True):
             process.point("before send")
             told.append(world.take(process, request_id, request))
+        if meanwhile is not None:
+            meanwhile()
         order = list(range(len(requests)))
         world.dice.shuffle(order)
         for heard, index in enumerate(order, 1):
