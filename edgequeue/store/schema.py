@@ -19,7 +19,7 @@ from edgequeue.store.trouble import translate
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration; a test holds it to alembic's own head."""
 
 UPGRADE_PATIENCE_MS = 30_000

@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
+from zlib import crc32
 
 from edgequeue.clock import Boot, Clock, QueueClock, next_boot
 from edgequeue.model import format_event_id
@@ -15,6 +16,9 @@ from edgequeue.store.sqlite import Database
 
 PRUNE_CHUNK_EVENTS = 1000
 """Events deleted per transaction: the write lock is held some 8 ms at a time."""
+
+APPLICATION_ID = 0x45517565
+"""Tells programs such as `file` that this is a queue of edgequeue ("EQue")."""
 
 _QUEUE_ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is read as something else
 _LAST_SEEN = """
@@ -49,8 +53,9 @@ def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | N
 def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]:
     queue = connection.execute("SELECT queue_id FROM queue").fetchone()
     if queue is None:
-        queue = ("".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8)),)
+        queue = (new_queue_id(),)
         connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", queue)
+        stamp(connection, queue[0])
     row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
     previous = _boot(row) if row else None
     boot = next_boot(previous, _last_seen_ms(connection), clock)
@@ -59,6 +64,22 @@ def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]
         (boot.number, boot.boot_id, boot.started_ms, boot.base_ms, boot.wall_offset_ms, int(boot.trusted)),
     )
     return queue[0], boot
+
+
+def new_queue_id() -> str:
+    """Eight letters and digits, at random."""
+    return "".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8))
+
+
+def stamp(connection: sqlite3.Connection, queue_id: str) -> None:
+    """Write into the file's header whose it is: a log of another queue beside it is then known by its first page."""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {mark_of(queue_id)}")
+
+
+def mark_of(queue_id: str) -> int:
+    """What stands for the queue's id in the 31 bits of `user_version`."""
+    return crc32(queue_id.encode()) & 0x7FFFFFFF or 1
 
 
 def _last_seen_ms(connection: sqlite3.Connection) -> int:

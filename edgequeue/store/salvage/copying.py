@@ -1,0 +1,161 @@
+"""Every row that can still be read, copied from the pages of a damaged database into the tables of a new one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from edgequeue.store.packing import unpack
+from edgequeue.store.salvage.pages import TABLE_LEAF, Unreadable, cell, layout, overflowing, record
+from edgequeue.store.salvage.shapes import SHAPES
+from edgequeue.store.salvage.trees import Forest, Found, Gap, Pages, within
+
+CHUNK_ROWS = 500
+"""Rows handed to the driver at a time."""
+
+INDEX = "sqlite_autoindex_destinations_1"
+
+_ORDER = ("alembic_version", "queue", "salvages", INDEX, "destinations", "boots")
+_ROWS = ("events", "endings", "pending", "attempts", "requests")
+
+STAGING = (
+    # An event that only a page adrift holds, or an older version of its page, may have been deleted long ago.
+    "CREATE TEMP TABLE adrift (sequence INTEGER PRIMARY KEY)",
+    "CREATE TEMP TABLE pending_adrift (destination, priority, sequence INTEGER PRIMARY KEY)",
+    "CREATE TEMP TABLE endings_adrift AS SELECT * FROM endings",
+    "CREATE TEMP TABLE accepted (sequence INTEGER PRIMARY KEY, destination, surely)",
+)
+
+_INTO = {
+    ("events", False): "INSERT OR IGNORE INTO adrift VALUES (?1)",
+    ("endings", False): "INSERT INTO endings_adrift VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    ("pending", False): "INSERT OR REPLACE INTO pending_adrift VALUES (?1, ?2, ?3)",
+}
+
+
+@dataclass(slots=True)
+class Copied:
+    """What came back: the rows that are about the whole queue, and where rows could not be read.
+
+    `proven`: something was found that only a queue of ours can hold.
+    """
+
+    queue_id: str | None = None
+    pruned_through: int | None = None
+    names: dict[int, str] = field(default_factory=dict)
+    proven: bool = False
+    gaps: dict[str, list[Gap]] = field(default_factory=dict)
+    unread_pages: int = 0
+    bad_rows: int = 0
+
+
+def copy_rows(pages: Pages, target: sqlite3.Connection) -> Copied:
+    """Copy into the empty tables of `target`, within its transaction."""
+    for statement in STAGING:
+        target.execute(statement)
+    forest = Forest(pages)
+    copying = _Copying(target)
+    roots = _roots(pages)
+    for name in (*_ORDER, *_ROWS):
+        root = roots.get(name)
+        if root is None and roots and name == "salvages":  # the tables of an older version have none
+            continue
+        for found in forest.walk(SHAPES[name], root):
+            copying.take(name, found)
+    for name, found in forest.adrift():
+        copying.take(name, found)
+    copying.finish()
+    copied = copying.copied
+    copied.gaps, copied.unread_pages, copied.bad_rows = forest.gaps, forest.unread_pages, forest.bad_rows
+    _note_acceptances(target, forest.gaps["attempts"])
+    return copied
+
+
+class _Copying:
+    """Rows on their way, in chunks per statement."""
+
+    def __init__(self, target: sqlite3.Connection) -> None:
+        self._target = target
+        self._chunks: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self.copied = Copied()
+
+    def take(self, name: str, found: Found) -> None:
+        """Put a row where it belongs."""
+        row = found.row
+        match name:
+            case "alembic_version":
+                return
+            case "queue":
+                self.copied.proven = True
+                if self.copied.queue_id is None:
+                    _, self.copied.queue_id, self.copied.pruned_through = row
+                return
+            case _ if name == INDEX:
+                self.copied.names.setdefault(row[1], row[0])
+                return
+            case "destinations":
+                self.copied.proven = True
+                self.copied.names[row[0]] = row[1]
+            case "events" if not self.copied.proven:
+                self.copied.proven = crc32(row[-1]) == row[-2]
+        if name != "endings" or found.reached:
+            self._put(f"INSERT OR IGNORE INTO {name} VALUES ({', '.join('?' * len(row))})", row)
+        if not found.reached and (name, False) in _INTO:
+            statement = _INTO[name, False]
+            self._put(statement, row[: statement.count("?")])
+
+    def _put(self, statement: str, row: tuple[Any, ...]) -> None:
+        chunk = self._chunks[statement]
+        chunk.append(row)
+        if len(chunk) >= CHUNK_ROWS:
+            self._target.executemany(statement, chunk)
+            chunk.clear()
+
+    def finish(self) -> None:
+        """Write what is left."""
+        for statement, chunk in self._chunks.items():
+            self._target.executemany(statement, chunk)
+
+
+def _roots(pages: Pages) -> dict[str, int]:
+    """Where each table's tree begins, as the schema says; nothing for what it cannot say any more."""
+    found: dict[str, int] = {}
+    queue = [1]
+    for number in queue:  # a schema of ours fits a few pages
+        data = pages.page(number)
+        try:
+            there = layout(data or b"\x00", number)
+        except (Unreadable, IndexError):
+            continue
+        for at in there.pointers if data is not None else ():
+            try:
+                one = cell(data, at, there.kind)
+                if there.kind != TABLE_LEAF:
+                    queue.append(one.child)
+                    continue
+                payload, _ = overflowing(one, pages.page)
+                _, name, _, root, _ = record(payload, one.size)
+            except (Unreadable, ValueError):
+                continue
+            if name in SHAPES and isinstance(root, int) and root > 1:
+                found.setdefault(name, root)
+        if there.kind != TABLE_LEAF and len(queue) < pages.count:
+            queue.append(there.right)
+    return found
+
+
+def _note_acceptances(target: sqlite3.Connection, gaps: list[Gap]) -> None:
+    """Write down which events a closed request covers as accepted; not surely so where its notes may be missing."""
+    rows = target.execute(
+        "SELECT number, destination, disposition, events, sequences FROM requests WHERE closed_ms IS NOT NULL"
+    )
+    for number, destination, disposition, count, data in rows:
+        notes = dict(target.execute("SELECT sequence, disposition FROM attempts WHERE request = ?", (number,)))
+        accepted = [one for one in unpack(data, count) if notes.get(one, disposition) == "accepted"]
+        target.executemany(
+            "INSERT INTO accepted VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET surely = max(surely, ?3)",
+            [(one, destination, one in notes or not within(gaps, (number, one))) for one in accepted],
+        )
