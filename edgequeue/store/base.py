@@ -16,7 +16,7 @@ from edgequeue.learning import NOTHING, Learned
 from edgequeue.model import Claimed, Draft, Priority, Status
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold
-from edgequeue.views import Ledger, Record, RecordDetail, RequestView, WorkerView
+from edgequeue.views import Ledger, Record, RecordDetail, RequestView, SalvageView, WorkerView
 
 
 @dataclass(slots=True)
@@ -207,6 +207,9 @@ class Store(Protocol):
 
     def note_wall_clock(self) -> None:
         """Write down that the wall clock was stepped, if it was."""
+
+    def salvages(self) -> list[SalvageView]:
+        """The damaged databases that were salvaged into this one, oldest first."""
 
     def check(self) -> list[str]:
         """What is wrong with the store, in words; empty when nothing is."""

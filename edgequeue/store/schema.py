@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgequeue.errors import EdgeQueueError, SchemaError, SchemaTooNew, StoreDamaged
+from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNew, StoreDamaged
 from edgequeue.store.sqlite import Database
-from edgequeue.store.trouble import translate
+from edgequeue.store.trouble import KEEP_IT, translate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -24,6 +24,17 @@ REVISION = "0003"
 
 UPGRADE_PATIENCE_MS = 30_000
 """Several processes may open a new file at once: one upgrades it, the others wait so long for it."""
+
+OURS = frozenset(
+    {
+        *("alembic_version", "queue", "boots", "destinations", "events", "pending", "requests", "attempts", "endings"),
+        "salvages",
+    }
+)
+"""Our tables, of every version."""
+
+_PAGES_OF_NOTHING = 3
+"""A file in which a table has been begun and taken back may have some pages; nobody's events fit in."""
 
 _FAULTS_OF_A_MIGRATION = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 
@@ -42,22 +53,28 @@ def ensure_schema(database: Database) -> None:
 
 
 def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:
-    """The revision that the tables are at, None for an empty database. StoreDamaged for somebody else's tables."""
+    """The revision that the tables are at, None for an empty database. NotAQueue for somebody else's tables;
+    StoreDamaged where some of ours are gone.
+    """
     try:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         connection.execute("SELECT queue_id FROM queue LIMIT 1")  # others use alembic too
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
             raise
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'alembic_version' LIMIT 1"
-        others = [name for (name,) in connection.execute(query)]
+        there = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        others = sorted(there - OURS)
         if others:
             text = (
                 f"{path}: this database belongs to another program (it has the table {others[0]!r}). Name another path"
             )
-            raise StoreDamaged(text) from None
+            raise NotAQueue(text) from None
+        if there - {"alembic_version"} or connection.execute("PRAGMA page_count").fetchone()[0] > _PAGES_OF_NOTHING:
+            raise StoreDamaged(f"{path}: the database is damaged (tables are missing). {KEEP_IT}") from None
         return None
-    return None if row is None else str(row[0])
+    if row is None:
+        raise StoreDamaged(f"{path}: the database is damaged (its version is missing). {KEEP_IT}")
+    return str(row[0])
 
 
 def migrations_dir() -> Path:

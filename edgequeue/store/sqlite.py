@@ -6,7 +6,6 @@ fork means. Several processes may have the file open; they take turns by BEGIN I
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import threading
 import time
@@ -15,61 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgequeue.errors import QueueBusy, QueueClosed
+from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed, StoreError
+from edgequeue.store.connecting import NEVER_CLOSED, PAGE_BYTES, connect, keep_for_ever, patiently
 from edgequeue.store.forking import OPEN
+from edgequeue.store.identity import Identity, identity, in_exchange
 from edgequeue.store.trouble import translate, translated
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
     from sqlalchemy import Engine
-
-PAGE_BYTES = 1024
-"""Chosen by measurement (docs/decisions.md): two thirds of the bytes that 2048 writes over an event's life, and a file
-little more than half as large. It cannot be changed later without rewriting the file."""
-
-CHECKPOINT_BYTES = 4 * 1024 * 1024
-"""The write-ahead log is copied back once it holds this much: bounds the log, and 1 put in 1,000 pays for it."""
-
-JOURNAL_BYTES_MAX = 16 * 1024 * 1024
-"""After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
-
-READ_PATIENCE_MS = 10_000
-"""How long a read waits for another process's recovery of the log: the only thing that ever makes it wait."""
-
-RETRY_SECONDS = (0.0002, 0.0005)
-"""Between two tries for the write lock. SQLite's own handler sleeps up to 100 ms and starves the other process."""
-
-_CONNECTIONS_OF_A_PARENT: list[sqlite3.Connection] = []
-"""Connections that came along in a fork: closing one in the child could hurt the parent's log, so they are kept."""
-
-
-def connect(
-    path: Path, *, durability: str = "full", writing: bool = True, page_bytes: int = PAGE_BYTES
-) -> sqlite3.Connection:
-    """A connection with edgequeue's pragmas. Raises what sqlite3 raises; `translated` makes it ours."""
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
-    try:
-        run = connection.execute
-        # While another process recovers the log after a crash, even a read is told to wait.
-        run(f"PRAGMA busy_timeout = {READ_PATIENCE_MS}")
-        run("PRAGMA temp_store = MEMORY")
-        run("PRAGMA secure_delete = OFF")  # `erase` overwrites on purpose; otherwise prune would write twice as much
-        if not writing:
-            run("PRAGMA query_only = ON")
-            run("PRAGMA wal_autocheckpoint = 0")
-            return connection
-        run(f"PRAGMA page_size = {page_bytes}")
-        if run("PRAGMA journal_mode").fetchone()[0] != "wal":
-            _patiently(lambda: run("PRAGMA journal_mode = WAL"), time.monotonic() + 5.0)
-        page_bytes = run("PRAGMA page_size").fetchone()[0]
-        run(f"PRAGMA synchronous = {'NORMAL' if durability == 'normal' else 'FULL'}")
-        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")
-        run(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
-        run("PRAGMA busy_timeout = 0")  # for the write lock we wait ourselves
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 class ForkAware(Protocol):
@@ -91,6 +44,8 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._engine: Engine | None = None
+        self.identity: Identity | None = None
+        self._name = str(path)
         self.closed = False
         self.on_fork: ForkAware | None = None
         self._new_locks()
@@ -113,6 +68,12 @@ class Database:
         finally:
             release(self.write_turn)
 
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection outside a transaction, for what cannot be in one."""
+        with self.write_turn, translated(self.path):
+            yield self._writer or self._writing()
+
     def transaction(self, deadline: float) -> _Transaction:
         """As `write`, for who holds `write_turn` already; waits for other processes until `deadline` (monotonic)."""
         return _Transaction(self, deadline)
@@ -128,7 +89,8 @@ class Database:
             if self.closed:
                 raise QueueClosed(f"{self.path}: this queue was closed; open it again")
             if self._reader is None:
-                self._reader = connect(self.path, writing=False)
+                self._reader = self.connect(writing=False)
+            self.stay()
             if self._reader.in_transaction:  # an interrupted look must not pin the past for those after it
                 self._reader.execute("ROLLBACK")
             yield self._reader
@@ -140,9 +102,7 @@ class Database:
             from sqlalchemy import create_engine
             from sqlalchemy.pool import NullPool
 
-            self._engine = create_engine(
-                "sqlite://", creator=lambda: connect(self.path, writing=False), poolclass=NullPool
-            )
+            self._engine = create_engine("sqlite://", creator=lambda: self.connect(writing=False), poolclass=NullPool)
         return self._engine
 
     @contextmanager
@@ -171,6 +131,8 @@ class Database:
         """Close the connections; the last process to do so copies the log back and removes it."""
         with self.write_turn, self._read_turn:
             self.closed = True
+            if self.identity is not None and identity(self._name) != self.identity:
+                self._abandon()
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
@@ -185,9 +147,48 @@ class Database:
             self._writer = self.connect()
         return self._writer
 
-    def connect(self) -> sqlite3.Connection:
-        """A new writing connection with this database's settings."""
-        return connect(self.path, durability=self._durability, page_bytes=self._page_bytes)
+    def connect(self, *, writing: bool = True) -> sqlite3.Connection:
+        """A new connection with this database's settings, to the same file as the others. FileReplaced if it is not."""
+        before = identity(self._name)
+        connection = connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()  # the log is opened with the first look
+            if before is None or identity(self._name) != before or in_exchange(self.path):
+                keep_for_ever(connection)
+                raise self._replaced()
+        except BaseException:
+            if connection not in NEVER_CLOSED:
+                connection.close()
+            raise
+        if self.identity is None:
+            self.identity = before
+        elif before != self.identity:
+            connection.close()
+            raise self._replaced()
+        return connection
+
+    def stay(self) -> None:
+        """FileReplaced where the name stands for another file than the one that is open; StoreError where for none."""
+        if identity(self._name) != self.identity:
+            raise self._replaced()
+
+    def _replaced(self) -> StoreError:
+        if identity(self._name) is None:
+            return StoreError(
+                f"{self.path}: the file is gone; nothing was stored. Put it back; to start anew, open the queue again"
+            )
+        return FileReplaced(f"{self.path}: another file is in its place now; nothing was stored. Try again")
+
+    def abandon(self) -> None:
+        """Let go of the file that was open, without closing it; the next use opens what has its name then."""
+        with self.write_turn, self._read_turn:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                keep_for_ever(connection)
+        self._reader = self._writer = self.identity = None
 
     def before_fork(self) -> None:
         """No transaction may be in the middle of anything when the process is copied.
@@ -207,8 +208,7 @@ class Database:
 
     def after_fork_in_child(self) -> None:
         """The child opens connections of its own; those it inherited are the parent's."""
-        _CONNECTIONS_OF_A_PARENT.extend(one for one in (self._reader, self._writer) if one is not None)
-        self._reader = self._writer = None
+        self._abandon()
         self._engine = None
         self._new_locks()
         if self.on_fork is not None:
@@ -241,7 +241,8 @@ class _Transaction:
             try:  # the lock is mostly free: the way through a closure costs a put 0.7 us
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                _patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._deadline)
+                patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._deadline)
+            self._database.stay()  # the lock is ours, and who exchanges the file needs it too
         except BaseException as error:
             self._give_up(error)
             raise
@@ -267,18 +268,3 @@ class _Transaction:
                 self._connection.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
             raise translate(error, self._database.path) from error
-
-
-def _patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]
-    """Try until it is our turn. Short waits with jitter: both sides then keep 0.86–0.99 of their rate."""
-    while True:
-        try:
-            action()
-        except sqlite3.OperationalError as error:
-            if (error.sqlite_errorcode & 0xFF) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            if time.monotonic() >= deadline:
-                raise
-        else:
-            return
-        time.sleep(random.uniform(*RETRY_SECONDS))

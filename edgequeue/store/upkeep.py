@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 from zlib import crc32
 
-from edgequeue.clock import Boot, Clock, QueueClock, next_boot
-from edgequeue.model import format_event_id
+from edgequeue.clock import Boot, Clock, QueueClock, moment, next_boot
 from edgequeue.store.encoding import decode_hold
+from edgequeue.store.ids import QueueIds, read_ids
 from edgequeue.store.packing import runs, unpack
 from edgequeue.store.sqlite import Database
+from edgequeue.views import SalvageView
 
 PRUNE_CHUNK_EVENTS = 1000
 """Events deleted per transaction: the write lock is held some 8 ms at a time."""
+
+CHECK_SECONDS = 10.0
+"""How long the quick check after an unclean stop may take: some 10 GB from memory, 400 MB from a slow card. What it
+did not reach by then is found when it is used."""
+
+_STEPS_PER_LOOK = 20_000
+"""Steps of SQLite's machine between two looks at the clock: some milliseconds."""
 
 APPLICATION_ID = 0x45517565
 """Tells programs such as `file` that this is a queue of edgequeue ("EQue")."""
@@ -31,15 +41,18 @@ _LAST_SEEN = """
 _BOOT_COLUMNS = "number, boot_id, started_ms, base_ms, wall_offset_ms, trusted"
 
 
-def open_books(database: Database, clock: Clock) -> tuple[str, QueueClock]:
-    """The queue's id and its clock; a new queue or a new boot is written down, otherwise nothing is."""
+def open_books(database: Database, clock: Clock) -> tuple[QueueIds, QueueClock]:
+    """The queue's ids and its clock; a new queue or a new boot is written down, otherwise nothing is."""
     with database.read() as connection:
         found = _books(connection, clock.boot_id())
     if found is None:
         with database.write() as connection:
             found = _books(connection, clock.boot_id()) or _new_books(connection, clock)
+        with database.writing() as connection:  # so that the file says by itself whose it is, and which log is its own
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     queue_id, boot = found
-    return queue_id, QueueClock(boot, clock)
+    with database.read() as connection:
+        return read_ids(connection, queue_id), QueueClock(boot, clock)
 
 
 def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | None:
@@ -55,7 +68,7 @@ def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]
     if queue is None:
         queue = (new_queue_id(),)
         connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", queue)
-        stamp(connection, queue[0])
+    stamp(connection, queue[0])
     row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
     previous = _boot(row) if row else None
     boot = next_boot(previous, _last_seen_ms(connection), clock)
@@ -101,9 +114,9 @@ def _boot(row: tuple[Any, ...]) -> Boot:
 class Upkeep:
     """The tidying half of the SQLite store."""
 
-    def __init__(self, database: Database, queue_id: str, clock: QueueClock) -> None:
+    def __init__(self, database: Database, ids: QueueIds, clock: QueueClock) -> None:
         self._database = database
-        self._queue_id = queue_id
+        self._ids = ids
         self.clock = clock
 
     def boots(self) -> list[Boot]:
@@ -137,7 +150,7 @@ class Upkeep:
             rows = connection.execute(query, values).fetchall()
             if event_ids is not None:  # whole ids: a sequence alone may be an event of a cloned card
                 named = set(event_ids)
-                rows = [row for row in rows if self._event_id(row[0], row[2]) in named]
+                rows = [row for row in rows if self._ids.event_id(row[0], row[2]) in named]
             dead = [(sequence, number) for sequence, number, _ in rows]
             connection.executemany(
                 "INSERT INTO pending (destination, priority, sequence) "
@@ -149,9 +162,6 @@ class Upkeep:
                 "UPDATE destinations SET dead = dead - 1 WHERE id = ?", [(number,) for _, number in dead]
             )
         return len(dead)
-
-    def _event_id(self, sequence: int, nonce: int) -> str:
-        return format_event_id(self._queue_id, sequence, nonce & 0xFFFFFFFFFFFFFFFF)
 
     def prune(self, delivered_before_ms: int | None, dead_before_ms: int | None) -> int:
         """Delete what ended before these queue times, in short transactions; counts stay, sequences are not reused."""
@@ -187,10 +197,26 @@ class Upkeep:
             if len(rows) < PRUNE_CHUNK_EVENTS:
                 return count
 
-    def check(self) -> list[str]:
-        """SQLite's own check of the file, in words."""
+    def salvages(self) -> list[SalvageView]:
+        """What was salvaged into this queue, oldest first."""
         with self._database.read() as connection:
-            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+            query = "SELECT salvaged_ms, events, lost, place, reason FROM salvages ORDER BY number"
+            rows = connection.execute(query).fetchall()
+        return [SalvageView(moment(when), *rest) for when, *rest in rows]
+
+    def check(self, seconds: float = inf) -> list[str]:
+        """SQLite's own check of the file, in words; what it did not reach in that time it says nothing of."""
+        deadline = time.monotonic() + seconds
+        with self._database.read() as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_PER_LOOK)
+            try:
+                found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                    raise
+                return []
+            finally:
+                connection.set_progress_handler(None, 0)
         return [] if found == ["ok"] else found
 
 

@@ -58,10 +58,10 @@ def copy_rows(pages: Pages, target: sqlite3.Connection) -> Copied:
         target.execute(statement)
     forest = Forest(pages)
     copying = _Copying(target)
-    roots = _roots(pages)
+    places = roots(pages)
     for name in (*_ORDER, *_ROWS):
-        root = roots.get(name)
-        if root is None and roots and name == "salvages":  # the tables of an older version have none
+        root = places.get(name)
+        if root is None and places and name == "salvages":  # the tables of an older version have none
             continue
         for found in forest.walk(SHAPES[name], root):
             copying.take(name, found)
@@ -120,17 +120,17 @@ class _Copying:
             self._target.executemany(statement, chunk)
 
 
-def _roots(pages: Pages) -> dict[str, int]:
+def roots(pages: Pages) -> dict[str, int]:
     """Where each table's tree begins, as the schema says; nothing for what it cannot say any more."""
     found: dict[str, int] = {}
     queue = [1]
     for number in queue:  # a schema of ours fits a few pages
-        data = pages.page(number)
+        data = pages.page(number) or b"\x00"
         try:
-            there = layout(data or b"\x00", number)
+            there = layout(data, number)
         except (Unreadable, IndexError):
             continue
-        for at in there.pointers if data is not None else ():
+        for at in there.pointers:
             try:
                 one = cell(data, at, there.kind)
                 if there.kind != TABLE_LEAF:
@@ -145,6 +145,12 @@ def _roots(pages: Pages) -> dict[str, int]:
         if there.kind != TABLE_LEAF and len(queue) < pages.count:
             queue.append(there.right)
     return found
+
+
+def queue_row(pages: Pages) -> tuple[Any, ...] | None:
+    """The queue's own row, where it can be read."""
+    found = Forest(pages).walk(SHAPES["queue"], roots(pages).get("queue"))
+    return next((one.row for one in found), None)
 
 
 def _note_acceptances(target: sqlite3.Connection, gaps: list[Gap]) -> None:

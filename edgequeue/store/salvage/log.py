@@ -8,7 +8,7 @@ damaged frame then hides nothing but itself (https://www.sqlite.org/fileformat2.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from struct import unpack_from
 from typing import NamedTuple
 
@@ -16,6 +16,10 @@ HEADER_BYTES, FRAME_BYTES = 32, 24
 
 _MAGIC = 0x377F0682
 """Its last bit says whether checksums are of big-endian words; a log that lost its header is taken to be little."""
+
+
+Read = Callable[[int, int], bytes]
+"""Gives so many bytes from a place."""
 
 
 class Frame(NamedTuple):
@@ -42,45 +46,43 @@ class Log(NamedTuple):
 EMPTY = Log(0, {}, frozenset(), 0, "")
 
 
-def read_log(data: bytes, page_bytes: int | None) -> Log:
-    """Read a log; `page_bytes` is the database's, for a log whose header is damaged."""
-    if len(data) <= HEADER_BYTES:
+def read_log(read: Read, size: int, page_bytes: int) -> Log:
+    """Read a log of `size` bytes; `page_bytes` is the database's, for a log whose header is damaged."""
+    if size <= HEADER_BYTES:
         return EMPTY
-    magic, _, size, _, salts, seed = *unpack_from(">4I", data), data[16:24], unpack_from(">2I", data, 24)
-    order = ">" if magic & 1 else "<"
-    headed = magic & ~1 == _MAGIC and _sum(data[:24], (0, 0), order) == seed
+    header = read(0, HEADER_BYTES).ljust(HEADER_BYTES, b"\0")
+    magic, _, stated = unpack_from(">3I", header)
+    order, salts, seed = ">" if magic & 1 else "<", header[16:24], unpack_from(">2I", header, 24)
+    headed = magic & ~1 == _MAGIC and _sum(header[:24], (0, 0), order) == seed
     if headed:
-        size = 65536 if size == 1 else size
-    elif page_bytes is None:
-        return EMPTY
-    else:
-        size, order = page_bytes, "<"
-        salts = _usual_salts(data, size)
-    frames = list(_frames(data, size, salts, seed, order))
+        page_bytes = 65536 if stated == 1 else stated
+    places = range(HEADER_BYTES, size - page_bytes - FRAME_BYTES + 1, page_bytes + FRAME_BYTES)
+    if not headed:
+        order, salts = "<", _usual_salts(read, places)
+    frames = list(_frames(read, places, salts, seed, order))
     if not headed and not any(frame.fits for frame in frames):
         return EMPTY
-    return _view(frames, size, headed=headed)
+    return _view(frames, page_bytes, headed=headed)
 
 
-def _usual_salts(data: bytes, page_bytes: int) -> bytes:
+def _usual_salts(read: Read, places: Iterable[int]) -> bytes:
     """The salts that most frames bear: those of the log's last time around."""
-    step = page_bytes + FRAME_BYTES
-    found = Counter(bytes(data[at + 8 : at + 16]) for at in range(HEADER_BYTES, len(data) - step + 1, step))
+    found = Counter(read(at + 8, 8) for at in places)
     return found.most_common(1)[0][0] if found else b""
 
 
-def _frames(data: bytes, page_bytes: int, salts: bytes, seed: tuple[int, int], order: str) -> Iterable[Frame]:
-    """The frames of this time around the log. The first one that bears other salts, twice in a row, ends them."""
-    step, strangers = page_bytes + FRAME_BYTES, 0
-    for at in range(HEADER_BYTES, len(data) - step + 1, step):
-        head = data[at : at + FRAME_BYTES]
-        page, commit = unpack_from(">2I", head)
-        ours = head[8:16] == salts and page > 0
+def _frames(read: Read, places: range, salts: bytes, seed: tuple[int, int], order: str) -> Iterator[Frame]:
+    """The frames of this time around the log. Many in a row that bear other salts end them."""
+    strangers = 0
+    for at in places:
+        data = read(at, places.step).ljust(places.step, b"\0")
+        page, commit = unpack_from(">2I", data)
+        ours = data[8:16] == salts and page > 0
         strangers = 0 if ours else strangers + 1
         if strangers > _STRANGERS_MAX:
             return
-        stored = unpack_from(">2I", head, 16)
-        fits = ours and _sum(data[at + FRAME_BYTES : at + step], _sum(head[:8], seed, order), order) == stored
+        stored = unpack_from(">2I", data, 16)
+        fits = ours and _sum(data[FRAME_BYTES:], _sum(data[:8], seed, order), order) == stored
         yield Frame(page if ours else 0, commit if ours else 0, at + FRAME_BYTES, fits)
         seed = stored
 
@@ -110,10 +112,15 @@ def _view(frames: list[Frame], page_bytes: int, *, headed: bool) -> Log:
             size = frame.commit or size
         elif frame.page:
             stale.add(frame.page)
-    fault = "" if torn else "the log is damaged: " + (
-        f"{sum(not frame.fits for frame in frames[: last + 1])} of its {last + 1} pages do not fit"
-        if headed
-        else "its header is overwritten"
+    fault = (
+        ""
+        if torn
+        else "the log is damaged: "
+        + (
+            f"{sum(not frame.fits for frame in frames[: last + 1])} of its {last + 1} pages do not fit"
+            if headed
+            else "its header is overwritten"
+        )
     )
     return Log(page_bytes, pages, frozenset(stale), size, fault)
 

@@ -26,7 +26,7 @@ PAYLOAD_BYTES_MAX = 1 << 30
 """No record is larger: what says so is damaged."""
 
 
-class Unreadable(Exception):  # noqa: N818 (a value of this package's own, never shown)
+class Unreadable(Exception):
     """These bytes are not what they should be."""
 
 

@@ -101,7 +101,9 @@ SHAPES: Mapping[str, Shape] = {
             *(_maybe(_text), _maybe(_text), _maybe(_text), _key, _number, _key, _key, _bytes),
         ),
         _shape(
-            "attempts", *(_key, _key, _number, _DISPOSITION, _maybe(_text), _STATUS, _maybe(_text), _maybe(_text)), key=2
+            "attempts",
+            *(_key, _key, _number, _DISPOSITION, _maybe(_text), _STATUS, _maybe(_text), _maybe(_text)),
+            key=2,
         ),
         _shape(
             "destinations",
@@ -146,4 +148,4 @@ def _carries(row: tuple[Any, ...]) -> bool:
         carried = unpack(data, count)
     except ValueError:
         return False
-    return len(carried) == count and min(carried) == first and max(carried) == last
+    return bool(len(carried) == count and min(carried) == first and max(carried) == last)

@@ -74,7 +74,8 @@ def settle_stateless(target: sqlite3.Connection, copied: Copied, now_ms: int) ->
                 (now_ms, sequence, destination),
             )
             target.execute(
-                "UPDATE destinations SET delivered = max(delivered - 1, 0), lost = lost + 1 WHERE id = ?", (destination,)
+                "UPDATE destinations SET delivered = max(delivered - 1, 0), lost = lost + 1 WHERE id = ?",
+                (destination,),
             )
 
 
@@ -92,7 +93,8 @@ def settle_bodiless(target: sqlite3.Connection, now_ms: int) -> None:
     ended = f"SELECT sequence, destination, state FROM endings WHERE state <> 'lost' AND {gone.format('endings')}"
     for sequence, destination, state in target.execute(ended).fetchall():
         target.execute("UPDATE endings SET state = 'lost' WHERE sequence = ?", (sequence,))
-        target.execute(f"UPDATE destinations SET {state} = max({state} - 1, 0), lost = lost + 1 WHERE id = ?", (destination,))
+        less = f"{state} = max({state} - 1, 0)"
+        target.execute(f"UPDATE destinations SET {less}, lost = lost + 1 WHERE id = ?", (destination,))
 
 
 def close_requests(target: sqlite3.Connection, error: str) -> None:

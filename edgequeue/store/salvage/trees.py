@@ -162,7 +162,7 @@ class Forest:
             follows, count = int.from_bytes(data[:4]), int.from_bytes(data[4:8])
             if follows <= self._pages.count and 0 < count <= len(data) // 4 - 2:
                 leaves = {int.from_bytes(data[at : at + 4]) for at in range(8, 8 + 4 * count, 4)}
-                if len(leaves) == count and 2 <= min(leaves) and max(leaves) <= self._pages.count:
+                if len(leaves) == count and min(leaves) >= 2 and max(leaves) <= self._pages.count:
                     free |= leaves | {number}
         return free
 

@@ -1,0 +1,176 @@
+"""A store object that outlives its file: where the database is found damaged, or replaced by another process that found
+it so, it is salvaged, opened anew, and what was asked for is done then.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from edgequeue.clock import Clock
+from edgequeue.errors import FileReplaced, NotAQueue, QueueBusy, StoreDamaged
+from edgequeue.store.forking import OPEN
+from edgequeue.store.identity import Identity, in_exchange
+from edgequeue.store.sqlite import Database
+from edgequeue.store.trouble import KEEP_IT
+
+AGAIN_SECONDS = 60.0
+"""After a salvage that came to nothing the next one waits so long: it reads the whole file."""
+
+STANDSTILL_SECONDS = 30.0
+"""How long the threads of this process that are writing may take to end their commits."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class _Turn:
+    """One salvage at a time in this process; a forked child has a turn of its own."""
+
+    def __init__(self) -> None:
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        self.lock = threading.Lock()
+
+
+_turn = _Turn()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_turn.reset_after_fork)
+
+
+class Mending:
+    """What can be mended: `generation` grows with each file that the object has had."""
+
+    _database: Database
+    generation = 0
+    _again_at = 0.0
+
+    @abstractmethod
+    def reopen(self) -> None:
+        """Read the books of the file that is there now."""
+
+    @abstractmethod
+    def wall_ms(self) -> int:
+        """The device's wall clock."""
+
+    def mend(self, error: StoreDamaged | FileReplaced, seen: int) -> None:
+        """Return when there is a sound file again; raise `error` where there is none to be had."""
+        if isinstance(error, NotAQueue) or self._database.closed:
+            raise error
+        with _turn.lock, _standstill(self._database):
+            if self.generation != seen:
+                return
+            known = self._database.identity
+            if isinstance(error, StoreDamaged):
+                self._salvage(error, known)
+            self._database.abandon()
+            self.reopen()
+            self.generation += 1
+
+    def _salvage(self, error: StoreDamaged, known: Identity | None) -> None:
+        from edgequeue.store.salvage.salvage import salvage
+
+        if time.monotonic() < self._again_at:
+            raise error
+        try:
+            salvage(self._database.path, error, self.wall_ms(), known)
+        except QueueBusy:
+            raise
+        except Exception:
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+            raise
+
+
+@contextmanager
+def _standstill(database: Database) -> Iterator[None]:
+    """No thread of this process is in the middle of a commit to that file: SQLite's locks keep out other processes
+    only.
+    """
+    with ExitStack() as stack:
+        for other in [database, *(one for one in OPEN if isinstance(one, Database) and one is not database)]:
+            if other.path == database.path and not other.closed:
+                if not other.write_turn.acquire(timeout=STANDSTILL_SECONDS):
+                    raise other.busy()
+                stack.callback(other.write_turn.release)
+        yield
+
+
+def mending(method: Method) -> Method:
+    """A method that is done again when the file had to be mended for it."""
+
+    @wraps(method)
+    def done(self: Mending, *values: Any, **named: Any) -> Any:
+        seen = self.generation
+        try:
+            return method(self, *values, **named)
+        except (StoreDamaged, FileReplaced) as error:
+            self.mend(error, seen)
+        return method(self, *values, **named)
+
+    return cast(Method, done)
+
+
+def mending_pages(method: Method) -> Method:
+    """The same for what is read in pages: begun anew only while nothing has been handed out."""
+
+    @wraps(method)
+    def pages(self: Mending, *values: Any, **named: Any) -> Iterator[Any]:
+        seen, begun = self.generation, False
+        try:
+            for one in method(self, *values, **named):
+                begun = True
+                yield one
+            return
+        except (StoreDamaged, FileReplaced) as error:
+            self.mend(error, seen)
+            if begun:
+                raise
+        yield from method(self, *values, **named)
+
+    return cast(Method, pages)
+
+
+Opened = TypeVar("Opened")
+
+
+def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened:
+    """Open a file, and where it is damaged salvage it first. `opened(checked=…)`: with a quick check, or without.
+
+    A database that was closed properly costs two looks at the directory here.
+    """
+    left = os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-shm")  # noqa: PTH110 (0.5 us each)
+    if in_exchange(path):
+        from edgequeue.store.salvage.aside import finish_plan
+
+        finish_plan(path)
+    if left:
+        from edgequeue.store.salvage.detect import suspicion, was_left
+
+        found = suspicion(path)
+        left = was_left(path)
+        if found is not None:
+            with suppress(StoreDamaged):  # nothing of ours is there: the opening says it better
+                _salvage_closed(path, StoreDamaged(f"{path}: {found.reason}. {KEEP_IT}"), clock)
+    try:
+        return opened(checked=left)
+    except NotAQueue:
+        raise
+    except StoreDamaged as error:
+        _salvage_closed(path, error, clock)
+    except FileReplaced:  # by another process, this moment
+        pass
+    return opened(checked=False)
+
+
+def _salvage_closed(path: Path, error: StoreDamaged, clock: Clock) -> None:
+    from edgequeue.store.salvage.salvage import salvage
+
+    with _turn.lock:
+        salvage(path, error, clock.wall_ms())

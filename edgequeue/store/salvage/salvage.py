@@ -1,0 +1,64 @@
+"""The steps of a salvage in their order, for one process at a time."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from edgequeue.errors import StoreDamaged, StoreError, StoreFull
+from edgequeue.store.identity import Identity, identity
+from edgequeue.store.salvage.aside import alone, exchange, writers_out
+from edgequeue.store.salvage.detect import Suspicion, suspicion
+from edgequeue.store.salvage.rebuild import Salvage, new_place, rebuild
+from edgequeue.store.trouble import translated
+
+log = logging.getLogger("edgequeue")
+
+
+def salvage(database: Path, error: StoreDamaged, wall_ms: int, known: Identity | None = None) -> None:
+    """Move a damaged database aside and put what can be read of it in its place.
+
+    Nothing is done where the file is not the one of that identity any more: another process was faster. Raises `error`
+    where nothing shows that it ever was a queue, or where all of it can be read after all; QueueBusy while another
+    process is at it; StoreFull where the disk has no room for the copy.
+    """
+    with alone(database):
+        if known is not None and identity(database) != known:
+            return
+        found = suspicion(database)
+        with writers_out(database):
+            made = _remade(database, error, found, wall_ms)
+    extra = {"action": "salvage", "events": made.events, "lost": made.lost, "place": str(made.place)}
+    log.warning(
+        "%s was damaged (%s): %d events salvaged, %d lost; the old file is kept as %s",
+        *(database, made.reason, made.events, made.lost, made.place.name),
+        extra=extra,
+    )
+
+
+def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_ms: int) -> Salvage:
+    part, place = database.with_name(f"{database.name}.salvaging"), new_place(database)
+    words, with_log = (found.reason, found.with_log) if found else (_words(error), True)
+    try:
+        with translated(part):
+            made = rebuild(database, part, place, with_log=with_log, reason=words, wall_ms=wall_ms)
+        if not made.proven or not (made.flawed or found):
+            raise error
+        exchange(database, part, place)
+    except StoreFull as full:
+        text = f"{database}: damaged, and the disk has no room for a copy of what can be read"
+        raise StoreFull(f"{text}. Free some space: it is tried again, and nothing is deleted") from full
+    except OSError as failed:
+        text = f"{database}: damaged, and it could not be salvaged ({failed.strerror or failed})"
+        raise StoreError(f"{text}. Check the disk and the directory's owner; nothing was deleted") from failed
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                Path(f"{part}{suffix}").unlink()
+    return made
+
+
+def _words(error: StoreDamaged) -> str:
+    """What the driver says, else what we do."""
+    return str(error.__cause__ or error)
