@@ -15,17 +15,21 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from edgequeue.clock import Clock
-from edgequeue.errors import FileReplaced, NotAQueue, QueueBusy, StoreDamaged
+from edgequeue.errors import EdgeQueueError, FileReplaced, NotAQueue, QueueBusy, StoreDamaged
 from edgequeue.store.forking import OPEN
 from edgequeue.store.identity import Identity, in_exchange
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
 
 AGAIN_SECONDS = 60.0
-"""After a salvage that came to nothing the next one waits so long: it reads the whole file."""
+"""After a salvage the next one waits so long: it reads the whole file, and keeps one more. A disk that damages what it
+was just given is not to be filled with copies."""
 
 STANDSTILL_SECONDS = 30.0
 """How long the threads of this process that are writing may take to end their commits."""
+
+ODD = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
+"""What comes of a row with another kind of value in it than was written: SQLite checks none of it when it reads."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -74,17 +78,32 @@ class Mending:
             self.reopen()
             self.generation += 1
 
+    def mend_rows(self, error: Exception, seen: int) -> None:
+        """An error that no sound row leads to: where rows are found that cannot be right, that is damage too."""
+        if isinstance(error, EdgeQueueError) or time.monotonic() < self._again_at:
+            raise error
+        from edgequeue.store.salvage.salvage import flaws
+
+        found = flaws(self._database.path)
+        self._database.let_go()  # reading the file gave up SQLite's locks on it
+        if not found:
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+            raise error
+        self.mend(StoreDamaged(f"{self._database.path}: the database is damaged (in {found}). {KEEP_IT}"), seen)
+
     def _salvage(self, error: StoreDamaged, known: Identity | None) -> None:
         from edgequeue.store.salvage.salvage import salvage
 
         if time.monotonic() < self._again_at:
             raise error
+        self._again_at = time.monotonic() + AGAIN_SECONDS
         try:
             salvage(self._database.path, error, self.wall_ms(), known)
         except QueueBusy:
+            self._again_at = 0.0
             raise
         except Exception:
-            self._again_at = time.monotonic() + AGAIN_SECONDS
+            self._database.let_go()  # reading the file gave up SQLite's locks on it
             raise
 
 
@@ -112,6 +131,8 @@ def mending(method: Method) -> Method:
             return method(self, *values, **named)
         except (StoreDamaged, FileReplaced) as error:
             self.mend(error, seen)
+        except ODD as error:
+            self.mend_rows(error, seen)
         return method(self, *values, **named)
 
     return cast(Method, done)
@@ -130,6 +151,10 @@ def mending_pages(method: Method) -> Method:
             return
         except (StoreDamaged, FileReplaced) as error:
             self.mend(error, seen)
+            if begun:
+                raise
+        except ODD as error:
+            self.mend_rows(error, seen)
             if begun:
                 raise
         yield from method(self, *values, **named)

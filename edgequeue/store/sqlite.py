@@ -129,14 +129,9 @@ class Database:
 
     def close(self) -> None:
         """Close the connections; the last process to do so copies the log back and removes it."""
-        with self.write_turn, self._read_turn:
+        with self.write_turn:
             self.closed = True
-            if self.identity is not None and identity(self._name) != self.identity:
-                self._abandon()
-            for connection in (self._reader, self._writer):
-                if connection is not None:
-                    connection.close()
-            self._reader = self._writer = None
+            self.let_go()
         if self._engine is not None:
             self._engine.dispose()
 
@@ -178,6 +173,16 @@ class Database:
                 f"{self.path}: the file is gone; nothing was stored. Put it back; to start anew, open the queue again"
             )
         return FileReplaced(f"{self.path}: another file is in its place now; nothing was stored. Try again")
+
+    def let_go(self) -> None:
+        """Close the connections; a file that was moved aside is only let go of."""
+        with self.write_turn, self._read_turn:
+            if self.identity is not None and identity(self._name) != self.identity:
+                self._abandon()
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = self.identity = None
 
     def abandon(self) -> None:
         """Let go of the file that was open, without closing it; the next use opens what has its name then."""

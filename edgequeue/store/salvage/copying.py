@@ -9,8 +9,8 @@ from typing import Any
 from zlib import crc32
 
 from edgequeue.store.packing import unpack
-from edgequeue.store.salvage.pages import TABLE_LEAF, Unreadable, cell, layout, overflowing, record
-from edgequeue.store.salvage.shapes import SHAPES
+from edgequeue.store.salvage.pages import INDEX_LEAF, TABLE_LEAF, Unreadable, cell, layout, overflowing, record
+from edgequeue.store.salvage.shapes import SHAPES, Shape
 from edgequeue.store.salvage.trees import Forest, Found, Gap, Pages, within
 
 CHUNK_ROWS = 500
@@ -20,6 +20,21 @@ INDEX = "sqlite_autoindex_destinations_1"
 
 _ORDER = ("alembic_version", "queue", "salvages", INDEX, "destinations", "boots")
 _ROWS = ("events", "endings", "pending", "attempts", "requests")
+
+ROOTS = {
+    "alembic_version": 2,
+    "queue": 4,
+    "boots": 5,
+    "destinations": 6,
+    INDEX: 7,
+    "events": 10,
+    "pending": 12,
+    "requests": 13,
+    "attempts": 16,
+    "endings": 18,
+    "salvages": 19,
+}
+"""Where the trees begin in a database that this version made; a test holds it to that."""
 
 STAGING = (
     # An event that only a page adrift holds, or an older version of its page, may have been deleted long ago.
@@ -38,15 +53,11 @@ _INTO = {
 
 @dataclass(slots=True)
 class Copied:
-    """What came back: the rows that are about the whole queue, and where rows could not be read.
-
-    `proven`: something was found that only a queue of ours can hold.
-    """
+    """What came back: the rows that are about the whole queue, and where rows could not be read."""
 
     queue_id: str | None = None
     pruned_through: int | None = None
     names: dict[int, str] = field(default_factory=dict)
-    proven: bool = False
     gaps: dict[str, list[Gap]] = field(default_factory=dict)
     unread_pages: int = 0
     bad_rows: int = 0
@@ -74,6 +85,22 @@ def copy_rows(pages: Pages, target: sqlite3.Connection) -> Copied:
     return copied
 
 
+def proven(pages: Pages) -> bool:
+    """Whether anything is there that only a queue of ours can hold. Reads as far as it takes to find it."""
+    if queue_row(pages) is not None:
+        return True
+    forest, places = Forest(pages), roots(pages)
+    for name in ("destinations", "events"):
+        if any(_proves(name, found.row) for found in forest.walk(SHAPES[name], places.get(name))):
+            return True
+    return any(_proves(name, found.row) for name, found in forest.adrift())
+
+
+def _proves(name: str, row: tuple[Any, ...]) -> bool:
+    """Whether a row is ours beyond doubt: by its many columns, or by its checksum."""
+    return name in ("queue", "destinations") or (name == "events" and crc32(row[-1]) == row[-2])
+
+
 class _Copying:
     """Rows on their way, in chunks per statement."""
 
@@ -89,7 +116,6 @@ class _Copying:
             case "alembic_version":
                 return
             case "queue":
-                self.copied.proven = True
                 if self.copied.queue_id is None:
                     _, self.copied.queue_id, self.copied.pruned_through = row
                 return
@@ -97,10 +123,7 @@ class _Copying:
                 self.copied.names.setdefault(row[1], row[0])
                 return
             case "destinations":
-                self.copied.proven = True
                 self.copied.names[row[0]] = row[1]
-            case "events" if not self.copied.proven:
-                self.copied.proven = crc32(row[-1]) == row[-2]
         if name != "endings" or found.reached:
             self._put(f"INSERT OR IGNORE INTO {name} VALUES ({', '.join('?' * len(row))})", row)
         if not found.reached and (name, False) in _INTO:
@@ -144,7 +167,25 @@ def roots(pages: Pages) -> dict[str, int]:
                 found.setdefault(name, root)
         if there.kind != TABLE_LEAF and len(queue) < pages.count:
             queue.append(there.right)
-    return found
+    return found | _usual_roots(pages, found)
+
+
+def _usual_roots(pages: Pages, known: dict[str, int]) -> dict[str, int]:
+    """Roots that the schema cannot tell, where everything else is as in a database that was made in one go."""
+    if any(ROOTS[name] != root for name, root in known.items()):
+        return {}
+    missing = {name: root for name, root in ROOTS.items() if name not in known}
+    begun = {name: next(Forest(pages).walk(SHAPES[name], root), None) for name, root in missing.items()}
+    fitting = all(begun[name] or _is_empty(pages, SHAPES[name], root) for name, root in missing.items())
+    return missing if fitting and (begun.get("queue") or "queue" in known) else {}
+
+
+def _is_empty(pages: Pages, shape: Shape, root: int) -> bool:
+    try:
+        there = layout(pages.page(root) or b"\x00", root)
+    except (Unreadable, IndexError):
+        return False
+    return there.kind == (INDEX_LEAF if shape.key else TABLE_LEAF) and not there.pointers
 
 
 def queue_row(pages: Pages) -> tuple[Any, ...] | None:

@@ -28,15 +28,13 @@ UNKNOWN_TYPE = ""
 @dataclass(frozen=True, slots=True)
 class Salvage:
     """What came of it: `events` are back, `lost` are counted, `place` is where the damaged file is kept, `reason` what
-    was wrong. `flawed`: something could not be read. `proven`: it was a queue of ours.
+    was wrong.
     """
 
     events: int
     lost: int
     place: Path
     reason: str
-    flawed: bool
-    proven: bool
 
 
 def rebuild(damaged: Path, target: Path, place: Path, *, with_log: bool, reason: str, wall_ms: int) -> Salvage:
@@ -86,7 +84,7 @@ def _fill(
     )
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL")
-    return Salvage(events, lost.all, place, words, flawed, copied.proven)
+    return Salvage(events, lost.all, place, words)
 
 
 @dataclass(frozen=True, slots=True)

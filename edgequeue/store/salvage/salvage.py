@@ -8,9 +8,14 @@ from pathlib import Path
 
 from edgequeue.errors import StoreDamaged, StoreError, StoreFull
 from edgequeue.store.identity import Identity, identity
+from edgequeue.store.salvage import states
 from edgequeue.store.salvage.aside import alone, exchange, writers_out
+from edgequeue.store.salvage.copying import proven, roots
 from edgequeue.store.salvage.detect import Suspicion, suspicion
+from edgequeue.store.salvage.image import Image
 from edgequeue.store.salvage.rebuild import Salvage, new_place, rebuild
+from edgequeue.store.salvage.shapes import SHAPES
+from edgequeue.store.salvage.trees import Forest
 from edgequeue.store.trouble import translated
 
 log = logging.getLogger("edgequeue")
@@ -20,9 +25,11 @@ def salvage(database: Path, error: StoreDamaged, wall_ms: int, known: Identity |
     """Move a damaged database aside and put what can be read of it in its place.
 
     Nothing is done where the file is not the one of that identity any more: another process was faster. Raises `error`
-    where nothing shows that it ever was a queue, or where all of it can be read after all; QueueBusy while another
-    process is at it; StoreFull where the disk has no room for the copy.
+    where nothing shows that it ever was a queue; QueueBusy while another process is at it; StoreFull where the disk has
+    no room for the copy.
     """
+    if not _is_queue(database):
+        raise error
     with alone(database):
         if known is not None and identity(database) != known:
             return
@@ -37,14 +44,31 @@ def salvage(database: Path, error: StoreDamaged, wall_ms: int, known: Identity |
     )
 
 
+def flaws(database: Path) -> str:
+    """Which tables hold rows that cannot be right, in words; "" where all of them can. Reads the whole file."""
+    with Image(database) as image:
+        forest, places = Forest(image), roots(image)
+        for name, shape in SHAPES.items():
+            for _ in forest.walk(shape, places.get(name)):
+                pass
+        return states.gap_words(forest.gaps) if forest.bad_rows or forest.unread_pages else ""
+
+
+def _is_queue(database: Path) -> bool:
+    """Whether it ever was one of ours, with its log or without."""
+    for with_log in (True, False):
+        with Image(database, with_log=with_log) as image:
+            if proven(image):
+                return True
+    return False
+
+
 def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_ms: int) -> Salvage:
     part, place = database.with_name(f"{database.name}.salvaging"), new_place(database)
     words, with_log = (found.reason, found.with_log) if found else (_words(error), True)
     try:
         with translated(part):
             made = rebuild(database, part, place, with_log=with_log, reason=words, wall_ms=wall_ms)
-        if not made.proven or not (made.flawed or found):
-            raise error
         exchange(database, part, place)
     except StoreFull as full:
         text = f"{database}: damaged, and the disk has no room for a copy of what can be read"
@@ -61,4 +85,4 @@ def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_m
 
 def _words(error: StoreDamaged) -> str:
     """What the driver says, else what we do."""
-    return str(error.__cause__ or error)
+    return str(getattr(error.__cause__, "orig", error.__cause__) or error)

@@ -11,7 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from edgequeue.model import ENDED, Disposition, Priority, RequestOutcome
+from edgequeue.store.encoding import decode_hold
 from edgequeue.store.packing import unpack
 
 Check = Callable[[Any], bool]
@@ -63,6 +66,28 @@ def _matching(pattern: re.Pattern[str]) -> Check:
     return lambda value: type(value) is str and pattern.fullmatch(value) is not None
 
 
+class Soft:
+    """A column that the row can do without: what cannot be decoded there becomes NULL."""
+
+    def __init__(self, decode: Callable[[str], object]) -> None:
+        self._decode = decode
+
+    def __call__(self, value: Any) -> bool:
+        if value is None:
+            return True
+        try:
+            self._decode(value)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return False
+        return True
+
+
+_OWNER = Soft(
+    lambda text: [orjson.loads(text)[key] + shape for key, shape in (("pid", 0), ("since_ms", 0), ("kind", ""))]
+)
+_ERROR = Soft(lambda text: orjson.loads(text).keys())
+_HOLD = Soft(decode_hold)
+
 _FLAG = _one_of(0, 1)
 _PRIORITY = _one_of(*map(int, Priority))
 _DISPOSITION = _one_of(*(one.value for one in Disposition))
@@ -98,7 +123,7 @@ SHAPES: Mapping[str, Shape] = {
             "requests",
             *(_key, _named, _key, _number, _number, _maybe(_number)),
             *(_maybe(_one_of(*RequestOutcome)), _maybe(_DISPOSITION), _STATUS),
-            *(_maybe(_text), _maybe(_text), _maybe(_text), _key, _number, _key, _key, _bytes),
+            *(_maybe(_text), _ERROR, _ERROR, _key, _number, _key, _key, _bytes),
         ),
         _shape(
             "attempts",
@@ -107,9 +132,9 @@ SHAPES: Mapping[str, Shape] = {
         ),
         _shape(
             "destinations",
-            *(_key, _named, _text, _number, _maybe(_text), _maybe(_text), _number, _maybe(_number)),
+            *(_key, _named, _text, _number, _OWNER, _HOLD, _number, _maybe(_number)),
             *([_number] * 6),
-            _maybe(_text),
+            Soft(orjson.loads),
             least=14,
         ),
         _shape("boots", _key, _named, _signed, _signed, _signed, _FLAG),
@@ -137,7 +162,9 @@ def row_of(shape: Shape, rowid: int, values: tuple[Any, ...]) -> tuple[Any, ...]
         return None
     values += (None,) * (len(shape.columns) - len(values))
     if not all(check(value) for check, value in zip(shape.columns, values, strict=True)):
-        return None
+        if not all(isinstance(check, Soft) or check(value) for check, value in zip(shape.columns, values, strict=True)):
+            return None
+        values = tuple(value if check(value) else None for check, value in zip(shape.columns, values, strict=True))
     return values if shape.name != "requests" or _carries(values) else None
 
 

@@ -137,7 +137,8 @@ def high_water_mark(target: sqlite3.Connection, copied: Copied, rows_per_page: i
         copied.pruned_through or 0,
         _largest(target, "SELECT max(sequence) FROM events WHERE sequence NOT IN (SELECT sequence FROM adrift)"),
     )
-    room = rows_per_page * (copied.unread_pages + copied.bad_rows + 1) if known else 1 << 40
+    adrift = target.execute("SELECT count(*) FROM adrift").fetchone()[0]
+    room = rows_per_page * (copied.unread_pages + copied.bad_rows + 1) + adrift if known else 1 << 40
     others = (
         "SELECT max(sequence) FROM events WHERE sequence <= ?",
         "SELECT max(sequence) FROM pending WHERE sequence <= ?",

@@ -126,9 +126,11 @@ class Forest:
             gaps.append((low, high))
 
     def _row(self, shape: Shape, one: Cell) -> tuple[Any, ...] | None:
-        payload, chain = overflowing(one, self._pages.page)
-        self._seen.update(chain)
-        return row_of(shape, one.rowid, record(payload, one.size))
+        payload, _ = overflowing(one, self._pages.page)
+        values = record(payload, one.size)
+        row = row_of(shape, one.rowid, values)
+        self.bad_rows += row is not None and row[1 : len(values)] != values[1:]  # mended on the way
+        return row
 
     # --- what no tree leads to ----------------------------------------------------------------------------------------
 
