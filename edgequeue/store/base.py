@@ -212,7 +212,7 @@ class Store(Protocol):
         """The damaged databases that were salvaged into this one, oldest first."""
 
     def check(self) -> list[str]:
-        """What is wrong with the store, in words; empty when nothing is."""
+        """What is wrong with the store and could not be salvaged, in words; empty when nothing is."""
 
     def disk_bytes(self) -> int:
         """Bytes on disk, log included."""

@@ -257,6 +257,13 @@ class SqliteStore(Mending):
         self._upkeep.note_wall_clock()
 
     def check(self) -> list[str]:
+        found = self._upkeep.check()
+        if not found:
+            return []
+        try:
+            self.mend(StoreDamaged(f"{self.path}: the database is damaged ({found[0]}). {KEEP_IT}"), self.generation)
+        except StoreError as error:
+            return [str(error), *found]
         return self._upkeep.check()
 
     @mending

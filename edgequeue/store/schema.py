@@ -5,6 +5,7 @@ The migrations stand at the top of the repository and are shipped inside the pac
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNew, StoreDamaged
+from edgequeue.store.backup import backup_before
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT, translate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+log = logging.getLogger("edgequeue")
 
 REVISION = "0003"
 """The newest migration; a test holds it to alembic's own head."""
@@ -108,6 +112,10 @@ def _upgrade(database: Database, found: str | None) -> None:
             if found == REVISION:  # another process upgraded while we waited for the lock
                 return
             _refuse_unknown(database, found, known)
+            if found is not None:
+                kept = backup_before(database.path, REVISION)
+                if kept is not None:
+                    log.info("%s: before the upgrade to %s it was copied to %s", database.path, REVISION, kept.name)
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
     except EdgeQueueError:

@@ -29,6 +29,8 @@ def translated(path: Path) -> Iterator[None]:
     """The driver's errors as ours, at the one border where both are known."""
     try:
         yield
+    except UnicodeDecodeError as error:  # the driver's own words quote what is damaged
+        raise StoreDamaged(f"{path}: the database is damaged (its schema is no text). {KEEP_IT}") from error
     except Exception as error:
         cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's error
         if not isinstance(cause, sqlite3.Error):

@@ -13,13 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from edgequeue.model import Priority
+from edgequeue.model import Disposition, Priority
+from edgequeue.outcome import Verdict
 from edgequeue.store.base import EventFilter
 from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.facade import SqliteStore
 from edgequeue.store.packing import unpack
 from edgequeue.store.salvage.image import Image
-from edgequeue.store.salvage.pages import INDEX_INTERIOR, INDEX_LEAF, LEAVES, TABLE_LEAF, cell, layout, overflowing, record
+from edgequeue.store.salvage.pages import (
+    INDEX_INTERIOR,
+    LEAVES,
+    cell,
+    layout,
+    overflowing,
+    record,
+)
 from edgequeue.testing import ManualClock
 from tests.support import (
     ACCEPTED,
@@ -37,8 +45,6 @@ from tests.support import (
     send,
     sequence_of,
 )
-from edgequeue.model import Disposition
-from edgequeue.outcome import Verdict
 
 FAR_MS = 10**15
 SIDES = ("", "-wal", "-shm")
@@ -111,7 +117,11 @@ def _live(store: SqliteStore, dice: Random, events: int) -> None:
             answer(store, travelling, outcome)  # type: ignore[arg-type]
         store.release(lease)
 
-    partial = came_to(Disposition.ACCEPTED, status=207, but={1: Verdict(Disposition.ACCEPTED, None, "own"), 2: REJECTED.verdict, 3: RETRIED.verdict})
+    partial = came_to(
+        Disposition.ACCEPTED,
+        status=207,
+        but={1: Verdict(Disposition.ACCEPTED, None, "own"), 2: REJECTED.verdict, 3: RETRIED.verdict},
+    )
     put(events // 3, WEB)
     for outcome in (ACCEPTED, ACCEPTED, REJECTED, partial):
         some(WEB, outcome, dice.randrange(5, 40))
@@ -120,7 +130,11 @@ def _live(store: SqliteStore, dice: Random, events: int) -> None:
     put(events // 3, TILL)
     put(events // 3, WEB)
     for _ in range(8):
-        some(dice.choice((WEB, TILL)), dice.choice((ACCEPTED, ACCEPTED, REJECTED, RETRIED, partial)), dice.randrange(5, 30))
+        some(
+            dice.choice((WEB, TILL)),
+            dice.choice((ACCEPTED, ACCEPTED, REJECTED, RETRIED, partial)),
+            dice.randrange(5, 30),
+        )
     for name in (WEB, TILL):
         lease = lease_of(store, name)
         records = claim(store, lease)
@@ -311,5 +325,3 @@ def _drain(store: SqliteStore, found: Verdicts) -> None:
     ledger = store.counts()
     if not ledger.balanced:
         found.wrong.append(f"after draining the ledger does not balance: {ledger}")
-
-

@@ -17,7 +17,7 @@ from edgequeue.store.salvage.pages import HEADER_BYTES, KINDS, Unreadable, layou
 SAMPLED_BYTES = 400 * 1024
 """How much of a file is tried as pages of each size, where its header does not tell it."""
 
-_SIZES = (PAGE_BYTES, 4096, 2048, 512, 8192, 16384, 32768, 65536)
+_SIZES = tuple(512 << bit for bit in range(8))
 
 
 class Image:
@@ -68,14 +68,17 @@ class Image:
         return iter(range(1, self.count + 1))
 
     def _likely_size(self) -> int:
-        """The size at which most of the file's beginning reads as pages of trees; the one we write, where none does."""
-
+        """The smallest size at which the file's beginning reads about as well as at the best: where pages begin at
+        every 1024 bytes, one begins at every 8192 as well.
+        """
         begin = self._base.read(0, SAMPLED_BYTES)
 
         def score(size: int) -> int:
             return size * sum(_is_page(begin[at : at + size]) for at in range(size, len(begin) - size + 1, size))
 
-        return max(_SIZES, key=score)
+        scores = {size: score(size) for size in _SIZES}
+        best = max(scores.values())
+        return min(size for size in _SIZES if scores[size] * 2 >= best) if best else PAGE_BYTES
 
 
 def _is_page(data: bytes) -> bool:

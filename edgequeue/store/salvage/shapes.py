@@ -82,9 +82,7 @@ class Soft:
         return True
 
 
-_OWNER = Soft(
-    lambda text: [orjson.loads(text)[key] + shape for key, shape in (("pid", 0), ("since_ms", 0), ("kind", ""))]
-)
+_OWNER = Soft(lambda text: (lambda pid, kind, since_ms: (pid + since_ms, kind + ""))(**orjson.loads(text)))
 _ERROR = Soft(lambda text: orjson.loads(text).keys())
 _HOLD = Soft(decode_hold)
 
