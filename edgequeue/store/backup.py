@@ -15,8 +15,8 @@ from edgequeue.store.trouble import translate
 def backup_before(database: Path, revision: str) -> Path | None:
     """Copy a queue that holds events, or ever did, to `<name>.before-<revision>`; None for one that never did.
 
-    Call it with the write lock held, so that the copy is the last state of the old tables. Raises StoreFull and its kin;
-    half a copy is taken away.
+    Call it with the write lock held, so that the copy is the last state of the old tables. Raises StoreFull and its
+    kin; half a copy is taken away.
     """
     source = connect(database, writing=False)
     try:

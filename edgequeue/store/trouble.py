@@ -18,8 +18,9 @@ NO_SPACE_BYTES = 128 * 1024
 KEEP_IT = "Nothing of it could be salvaged. Move it aside to start anew; keep the file"
 """What to do with a damaged database of which nothing can be read."""
 
-_DAMAGE_IN_WORDS = ("unsupported file format", "Could not decode to UTF-8")
-"""How the driver speaks of damage that it has no code for."""
+_DAMAGE_IN_WORDS = ("unsupported file format", "Could not decode to UTF-8", "no such ", "values were supplied")
+"""How the driver speaks of damage that it has no code for. Our statements fit the tables of this version, so tables that
+they do not fit are damaged ones."""
 
 _DAMAGED_READS = (sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS, sqlite3.SQLITE_IOERR_DATA)
 

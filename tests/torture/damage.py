@@ -136,6 +136,7 @@ def _live(store: SqliteStore, dice: Random, events: int) -> None:
             dice.randrange(5, 30),
         )
     for name in (WEB, TILL):
+        put(10, name)
         lease = lease_of(store, name)
         records = claim(store, lease)
         kill(store, send(store, lease, records[:7])) if records else store.release(lease)

@@ -90,7 +90,7 @@ def proven(pages: Pages) -> bool:
     if queue_row(pages) is not None:
         return True
     forest, places = Forest(pages), roots(pages)
-    for name in ("destinations", "events"):
+    for name in ("queue", "destinations", "events"):
         if any(_proves(name, found.row) for found in forest.walk(SHAPES[name], places.get(name))):
             return True
     return any(_proves(name, found.row) for name, found in forest.adrift())
