@@ -53,7 +53,8 @@ class InvalidEvent(EdgeQueueError, ValueError):
         place = f"{self.where}: " if self.where else ""
         named = f"{self.field}: " if self.field else ""
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{place}{named}{self.reason}.{remedy}"
+        end = "" if self.reason.endswith(("?", ".")) else "."
+        return f"{place}{named}{self.reason}{end}{remedy}"
 
     def at(self, where: str) -> InvalidEvent:
         """The same refusal, naming which of several events it is about."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from edgequeue.retry import Hold, HoldState
@@ -14,6 +13,7 @@ Clockface = Callable[[int], datetime]
 """Queue time in milliseconds -> wall-clock time."""
 
 _NOBODY = "No worker is running: edgequeue sync sends once, edgequeue run for good."
+_NOBODY_THEN = "No worker is running: run edgequeue sync then, or edgequeue run now."
 
 _THEY_FAIL = "they fail wherever they go"
 
@@ -26,16 +26,11 @@ def destination_view(
     enabled: bool | None,
     now_ms: int,
     at: Clockface,
-    closed: Hold | None = None,
     place: str | None = None,
 ) -> DestinationView:
-    """A destination as it is shown; `enabled` is None where the configuration does not have it. `closed`: its
-    `not_before`, where no worker has waited for it yet. `place`: where its requests go (`Destination.place`); what was
-    learned of another place is not told.
+    """A destination as it is shown; `enabled` is None where the configuration does not have it. `place`: where its
+    requests go (`Destination.place`); what was learned of another place is not told.
     """
-    waiting = row.hold.state is HoldState.WAITING
-    if closed is not None and not waiting and closed.until_ms > row.hold.asked_until_ms:
-        row = replace(row, hold=closed)
     state, next_ms = _state(row, enabled=enabled, now_ms=now_ms)
     asked_ms = row.hold.asked_until_ms
     return DestinationView(
@@ -94,9 +89,11 @@ def _reason(row: DestinationRow, enabled: bool | None, now_ms: int, at: Clockfac
     if hold.problem is None or _opened(hold, now_ms):
         return _set_aside(row, now_ms)
     remedy = hold.problem.remedy
-    if hold.asked_until_ms > now_ms and hold.state is not HoldState.WAITING:
+    if hold.asked_until_ms > now_ms:
         until = at(hold.asked_until_ms).astimezone().strftime("%H:%M:%S")
-        remedy = f"The service asked for this wait; nothing is sent before {until}, also not by hand."
+        whose = "" if hold.state is HoldState.WAITING else "The service asked for this wait; "
+        remedy = f"{whose}nothing is sent before {until}, also not by hand."
+        remedy = remedy[:1].upper() + remedy[1:]
     return Reason(hold.problem.code, hold.problem.text, remedy, at(hold.since_ms))
 
 
@@ -127,7 +124,9 @@ def why(ledger: Ledger, destinations: Mapping[str, DestinationView], worker: Wor
         texts.append(_sendable(well, worker, named=len(texts) > 0))
     # A pause says itself what to run.
     told = all(one.state in ("unconfigured", "paused") for one in waiting.values())
-    return " ".join(texts if worker is not None or told else [*texts, _NOBODY])
+    if worker is not None or told:
+        return " ".join(texts)
+    return " ".join([*texts, _NOBODY_THEN if all(one.asked_until for one in waiting.values()) else _NOBODY])
 
 
 def _sendable(well: Mapping[str, DestinationView], worker: WorkerView | None, *, named: bool) -> str:

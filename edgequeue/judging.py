@@ -19,8 +19,7 @@ from edgequeue.errors import MaybeSent, TransportError
 from edgequeue.learning import JSON_MS, NOTHING, Learned
 from edgequeue.model import Batch, Claimed, Disposition, HttpRequest, HttpResponse, Problem
 from edgequeue.outcome import Outcome, Settlement, Verdict, failed, settle
-from edgequeue.reading import is_page
-from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, opening, worst
+from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, until_opening, worst
 from edgequeue.trips import Trip
 from edgequeue.weighing import PROBE_TRIES_MIN, weigh
 
@@ -61,17 +60,12 @@ class Judge:
         a `not_before` is waited for once, by the queue's clock from then on.
         """
         place = self._destination.place
-        self.hold = hold
         self.learned = learned if learned.place == place else Learned(place=place)
         opens_ms = self._destination.not_before_ms
-        if opens_ms is None or opens_ms == self.learned.opened_ms:
-            return False
-        self.learned = replace(self.learned, opened_ms=opens_ms)
-        closed = opening(opens_ms, wall_ms, now_ms)
-        if closed is None or hold.state is HoldState.WAITING or closed.until_ms <= hold.asked_until_ms:
-            return False  # also where it is being waited for already: a restart does not begin anew
-        self.hold = closed
-        return True
+        self.hold = until_opening(hold, opens_ms, self.learned.opened_ms, wall_ms, now_ms)
+        if opens_ms is not None and opens_ms != self.learned.opened_ms:
+            self.learned = replace(self.learned, opened_ms=opens_ms)
+        return self.hold is not hold
 
     def begin(self, now_ms: int) -> None:
         """Begin a turn."""
@@ -253,9 +247,9 @@ class Judge:
 
 
 def _refuses_smile(answer: Answer, request: HttpRequest) -> bool:
-    """Whether it was the encoding that was refused; a page of somebody else's says nothing about it."""
+    """Whether it was the encoding that was refused, by the service or by what stands before it: JSON may pass both."""
     smile = request.headers.get("content-type") == SMILE_TYPE
-    return smile and isinstance(answer, HttpResponse) and answer.status == 415 and not is_page(answer)
+    return smile and isinstance(answer, HttpResponse) and answer.status == 415
 
 
 def _meaning(outcome: Outcome, count: int) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 from edgequeue.clock import moment
 from edgequeue.errors import ConfigError
 from edgequeue.model import Status
-from edgequeue.retry import Hold, opening
-from edgequeue.store.base import EventFilter, Store
+from edgequeue.retry import until_opening
+from edgequeue.store.base import DestinationRow, EventFilter, Store
 from edgequeue.views import QueueStatus, Record, RecordDetail, RequestView
 
 if TYPE_CHECKING:
@@ -34,11 +35,10 @@ class Looking:
         rows = store.destination_rows()
         views = {
             row.name: destination_view(
-                row,
+                self._as_configured(row, now_ms),
                 enabled=self._switched_on(row.name),
                 now_ms=now_ms,
                 at=store.at,
-                closed=self._closed_until(row.name, now_ms),
                 place=self._place(row.name),
             )
             for row in rows
@@ -114,12 +114,13 @@ class Looking:
         found = self.destinations.get(name)
         return None if found is None else found.place
 
-    def _closed_until(self, name: str, now_ms: int) -> Hold | None:
-        """The `not_before` of a destination that is still ahead, and that no worker has taken over."""
-        found, store = self.destinations.get(name), self._store
-        if found is None or found.not_before_ms is None or store.learned(name).opened_ms == found.not_before_ms:
-            return None
-        return opening(found.not_before_ms, store.wall_ms(), now_ms)
+    def _as_configured(self, row: DestinationRow, now_ms: int) -> DestinationRow:
+        """The row with `not_before` as it is configured now, where no worker has taken that over yet."""
+        found = self.destinations.get(row.name)
+        if found is None:
+            return row
+        hold = until_opening(row.hold, found.not_before_ms, row.learned.opened_ms, self._store.wall_ms(), now_ms)
+        return row if hold is row.hold else replace(row, hold=hold)
 
     def _switched_on(self, name: str) -> bool | None:
         found = self.destinations.get(name)

@@ -87,6 +87,10 @@ class RequestOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+REFERENCE_LENGTH_MAX = 200
+"""Characters of a reference; it stands in the event row itself."""
+
+
 class Draft(NamedTuple):
     """A checked and encoded event, not stored yet.
 

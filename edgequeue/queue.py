@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from edgequeue.capacity import Capacity
 from edgequeue.clock import Clock
 from edgequeue.errors import ConfigError, InvalidEvent, QueueClosed
+from edgequeue.given import as_priority, as_reference, check_place
 from edgequeue.looking import Looking
 from edgequeue.model import Draft, Priority, Status
 from edgequeue.store.base import Store
@@ -200,9 +201,10 @@ class EventQueue(Looking):
         except InvalidEvent:
             if isinstance(event, Mapping) and target.split(event) is not None:
                 raise InvalidEvent(
-                    "this is a whole request document, not one event", remedy="Pass it to enqueue_many"
+                    "this is a whole request document, not one event", remedy="Pass it to enqueue_many."
                 ) from None
             raise
+        check_place(draft, target)
         if draft.warnings and not quiet:
             for text in draft.warnings:
                 log.warning("%s: %s", target.name, text, extra={"action": "warn", "destination": target.name})
@@ -338,36 +340,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def as_priority(value: Priority | str) -> Priority:
-    """A priority from its name; InvalidEvent names the ones there are."""
-    if isinstance(value, Priority):
-        return value
-    for one in Priority:
-        if value == one.label:
-            return one
-    labels = ", ".join(one.label for one in Priority)
-    raise InvalidEvent(f"no priority is named {value!r}", field="priority", remedy=f"There are: {labels}")
-
-
-def as_reference(value: str) -> str:
-    """A reference as it is kept; InvalidEvent when it is no text or too long."""
-    from edgequeue.destinations.base import REFERENCE_LENGTH_MAX
-
-    if not isinstance(value, str) or not 0 < len(value) <= REFERENCE_LENGTH_MAX or not _is_text(value):
-        remedy = f"Give 1 to {REFERENCE_LENGTH_MAX} characters of text"
-        raise InvalidEvent("the reference cannot be kept", field="reference", remedy=remedy)
-    return value
-
-
-def _is_text(value: str) -> bool:
-    """Whether it can be written as UTF-8: no lone surrogates, such as bytes on a command line that are no UTF-8."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _milliseconds(days: float | None) -> int | None:

@@ -131,7 +131,8 @@ class Hold:
 
     `asked_until_ms` is the wait that the service itself named (Retry-After): a sync by hand honours that one too.
     `tried_ms` is the moment of the last try; after a reboot the queue clock goes on from it. `failures` in a row
-    lengthen the waits; `tries` counts those by hand as well, which do not.
+    lengthen the waits; `tries` counts those by hand as well, which do not. `opens_ms` is the `not_before` (wall clock)
+    that is waited for, or was before what came next.
     """
 
     state: HoldState = HoldState.OK
@@ -142,6 +143,7 @@ class Hold:
     problem: Problem | None = None
     tried_ms: int = 0
     tries: int = 0
+    opens_ms: int = 0
 
     def waits(self, now_ms: int, *, by_hand: bool = False) -> bool:
         """Whether nothing may be sent now. By hand means now: only the service's own wait still counts."""
@@ -179,18 +181,27 @@ def next_hold(
     )
 
 
-def opening(not_before_ms: int, wall_ms: int, now_ms: int) -> Hold | None:
-    """The hold until a configured moment (wall clock, milliseconds); None when it has passed.
+def until_opening(hold: Hold, not_before_ms: int | None, opened_ms: int, wall_ms: int, now_ms: int) -> Hold:
+    """The hold with a configured `not_before` (wall clock, milliseconds) in it; `opened_ms` was waited for already.
 
-    At most `RETRY_AFTER_SECONDS_MAX`: a device whose clock stands in the past must not wait for years.
+    At most `RETRY_AFTER_SECONDS_MAX`: a device whose clock stands in the past must not wait for years. What is being
+    waited for is not begun anew by a restart, and is over when it is taken out of the configuration.
     """
-    wait_ms = min(not_before_ms - wall_ms, round(RETRY_AFTER_SECONDS_MAX * 1000))
-    if wait_ms <= 0:
-        return None
-    text = "nothing is sent yet, because not_before says so: a new dataflow may lose what comes too early"
-    problem = Problem("not_before", text, "It goes by itself then; a sync by hand does not shorten it.")
-    until_ms = now_ms + wait_ms
-    return Hold(HoldState.WAITING, since_ms=now_ms, until_ms=until_ms, asked_until_ms=until_ms, problem=problem)
+    if not_before_ms is not None and not_before_ms == hold.opens_ms:
+        return hold
+    if hold.state is HoldState.WAITING:  # for another moment than the one that is configured now
+        hold = Hold()
+    if not_before_ms is None or not_before_ms == opened_ms:
+        return hold
+    until_ms = now_ms + min(not_before_ms - wall_ms, round(RETRY_AFTER_SECONDS_MAX * 1000))
+    if until_ms <= max(now_ms, hold.asked_until_ms):
+        return hold
+    text = "not_before in the configuration says so: a new dataflow may lose what comes too early"
+    problem = Problem("not_before", text)
+    waiting = HoldState.WAITING
+    return Hold(
+        waiting, since_ms=now_ms, until_ms=until_ms, asked_until_ms=until_ms, problem=problem, opens_ms=not_before_ms
+    )
 
 
 def _sooner(until_ms: int, hold: Hold, now_ms: int, by_hand: bool) -> int:

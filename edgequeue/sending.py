@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from random import Random
-from typing import NamedTuple
 
 from edgequeue.auth import Denied
 from edgequeue.batching import Load, fill
@@ -19,12 +19,13 @@ from edgequeue.courier import Answer, Couriers
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent, StoreError
 from edgequeue.judging import Judge
-from edgequeue.model import Batch, Problem
+from edgequeue.model import Batch, HttpRequest, Problem
 from edgequeue.outcome import OURS, Death, Settlement, signal_of
 from edgequeue.reading import asked_seconds
 from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold
 from edgequeue.sender import Sender
 from edgequeue.store.base import Closing, Lease, NewRequest, Store
+from edgequeue.turns import Listener, Turn, turn_of
 
 log = logging.getLogger("edgequeue")
 
@@ -36,28 +37,6 @@ DAMAGED = Problem(
     text="the stored payload does not match its checksum: the file was damaged",
     remedy="It was not sent. Enqueue the event again from where it came.",
 )
-
-
-class Turn(NamedTuple):
-    """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None if nothing is pending.
-
-    `leased` is False where another worker holds the lease, `paced` where only `requests_per_second_max` made it wait,
-    `omitted` where due events were left out because the destination was in trouble.
-    """
-
-    claimed: int = 0
-    delivered: int = 0
-    dead: int = 0
-    requests: int = 0
-    deferred: frozenset[int] = frozenset()
-    next_due_ms: int | None = None
-    leased: bool = True
-    paced: bool = False
-    omitted: bool = False
-
-
-Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
-"""Told after each settled turn: what was settled, and what holds the destination back now."""
 
 
 class Sending:
@@ -102,7 +81,13 @@ class Sending:
             if self._store.next_due_ms(self.destination.name) is None:
                 return Turn()  # nothing is left that would have to wait
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
-        loads, buried, omitted = self._loads(now_ms, events_max, by_hand)
+        try:
+            loads, buried, omitted = self._loads(now_ms, events_max, by_hand)
+            written = self._written(loads)
+        except EdgeQueueError:
+            raise
+        except Exception as error:  # somebody's destination: it must not end the worker, nor hold up the others
+            return self._unwritten(error, now_ms, by_hand)
         if not loads:
             next_due_ms = self._store.next_due_ms(self.destination.name)
             return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
@@ -116,7 +101,7 @@ class Sending:
         if self.hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(offline, loads, now_ms, by_hand)
         try:
-            turn = self._send(loads, signed, by_hand)
+            turn = self._send(*written, signed, by_hand)
         except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
             log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
             assert self._lease is not None
@@ -178,11 +163,24 @@ class Sending:
         chosen = self._judge.chosen(intact)
         return fill(chosen, limits, destination.begin, loads_max), len(damaged), len(chosen) < len(intact)
 
-    def _send(self, loads: Sequence[Load], credentials: Mapping[str, str], by_hand: bool) -> Turn:
+    def _written(self, loads: Sequence[Load]) -> tuple[list[Batch], list[HttpRequest]]:
+        """The requests, each with its id."""
+        batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
+        return batches, [self._judge.encode(batch) for batch in batches]
+
+    def _unwritten(self, error: Exception, now_ms: int, by_hand: bool) -> Turn:
+        """The destination's own code failed: it is paused with its name, and every event is kept."""
+        name, kind = self.destination.name, self.destination.type
+        log.exception("%s: its requests could not be written", name, extra={"action": "encode", "destination": name})
+        text = f"the code of destination type {kind!r} failed: {type(error).__name__}: {error}"
+        problem = Problem("internal", text, "Ask its author, or install its package again; the events are kept.")
+        return self._held_back(Signal(HoldState.PAUSED, problem), [], now_ms, by_hand)
+
+    def _send(
+        self, batches: list[Batch], requests: list[HttpRequest], credentials: Mapping[str, str], by_hand: bool
+    ) -> Turn:
         """Record, send, interpret, settle."""
         assert self._lease is not None
-        batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
-        requests = [self._judge.encode(batch) for batch in batches]
         rows = [
             NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
             for batch, request in zip(batches, requests, strict=True)
@@ -197,7 +195,7 @@ class Sending:
         self._write_down()
         if interruption is not None:
             raise interruption
-        return _turn(settled, self.hold)
+        return turn_of(settled, self.hold)
 
     def _heed(self, answer: Answer) -> None:
         """A plea to wait is kept at once: the other answers may be long in coming, and power may fail before them."""
@@ -260,7 +258,7 @@ class Sending:
     def _pace(self, now_ms: int) -> None:
         rate = self.destination.requests_per_second_max
         if rate is not None:
-            self._paced_until_ms = now_ms + round(1000 / rate)
+            self._paced_until_ms = now_ms + ceil(1000 / rate)
 
     @property
     def hold(self) -> Hold:
@@ -281,16 +279,3 @@ class Sending:
                 log.error("%s: answers could not be written down: %s", self.destination.name, error)
             self._store.release(self._lease)
             self._lease = None
-
-
-def _turn(settled: Sequence[tuple[Batch, Settlement]], hold: Hold) -> Turn:
-    delivered = dead = requests = 0
-    deferred: set[int] = set()
-    for batch, settlement in settled:
-        delivered += len(settlement.delivered)
-        dead += len(settlement.deaths)
-        requests += not settlement.unsent
-        ended = {sequence for _, sequence in settlement.delivered} | {death.sequence for death in settlement.deaths}
-        deferred.update(record.sequence for record in batch.records if record.sequence not in ended)
-    claimed = sum(len(batch) for batch, _ in settled)
-    return Turn(claimed, delivered, dead, requests, frozenset(deferred), hold.until_ms or None)

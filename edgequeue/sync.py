@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from edgequeue.retry import HoldState
-from edgequeue.sending import Turn
 from edgequeue.store.base import Store
+from edgequeue.turns import Turn
 from edgequeue.views import Ledger, SyncReport
 from edgequeue.worker import Worker
 

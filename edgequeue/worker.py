@@ -15,8 +15,9 @@ from edgequeue.destinations.base import Destination
 from edgequeue.errors import StoreError
 from edgequeue.retry import Hold, HoldState, RetryPolicy
 from edgequeue.sender import Sender
-from edgequeue.sending import Listener, Sending, Turn
+from edgequeue.sending import Sending
 from edgequeue.store.base import Store
+from edgequeue.turns import Listener, Turn
 
 log = logging.getLogger("edgequeue")
 

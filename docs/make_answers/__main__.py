@@ -67,7 +67,8 @@ SECTIONS = (
     ),
     (
         "Adobe streaming ingestion (DCCS), message by message",
-        "What an entry of a 207 means for its message, beside another that was accepted.",
+        "What an entry of a 207 means for its message, beside another that was accepted. "
+        "A Retry-After binds where any was kept.",
         services.entry_rows,
     ),
     (
@@ -77,7 +78,8 @@ SECTIONS = (
     ),
     (
         "Bloomreach, command by command",
-        "What a result of a 200 means for its command, beside another that was accepted.",
+        "What a result of a 200 means for its command, beside another that was accepted. "
+        "A Retry-After binds where any was kept.",
         bloomreach.result_rows,
     ),
     (

@@ -131,9 +131,9 @@ def _taken(index: int) -> dict[str, Any]:
 
 
 def _entry(entries: list[dict[str, Any]]) -> Cells:
-    beside = DCCS.interpret(batch(2), patient(207, {"inletId": "INLET", "batchId": "b", "responses": entries}))
+    beside = DCCS.interpret(batch(2), response(207, {"inletId": "INLET", "batchId": "b", "responses": entries}))
     same = {"inletId": "INLET", "batchId": "b", "responses": [entries[-1]] * 2}
-    every = beside if len(entries) == 1 or "xactionId" in entries[-1] else DCCS.interpret(batch(2), patient(207, same))
+    every = beside if len(entries) == 1 or "xactionId" in entries[-1] else DCCS.interpret(batch(2), response(207, same))
     verdict = beside.of(1)
     events = fate(beside, verdict) + (", by itself to the single endpoint" if beside.singly else "")
     together, alone = state(beside.signal), state(every.signal)

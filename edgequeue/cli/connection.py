@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgequeue.cli import connection_output as output
-from edgequeue.cli.connection_file import check_name, write_destination
+from edgequeue.cli.connection_file import Place, check_name
+from edgequeue.cli.connection_lock import alone
 from edgequeue.cli.context import State, Wrong, epilog, json_option
 from edgequeue.cli.output import to_json, write_lines
 from edgequeue.config.wording import nearest
@@ -21,7 +22,8 @@ from edgequeue.errors import ConfigError, ServiceError
 if TYPE_CHECKING:
     from edgequeue.config import Settings
     from edgequeue.flow_service.client import Client
-    from edgequeue.flow_service.create import Made, Part
+    from edgequeue.flow_service.create import Made
+    from edgequeue.flow_service.finding import Part
     from edgequeue.flow_service.settings import FlowService
     from edgequeue.flow_service.wanted import Wanted
 
@@ -78,34 +80,22 @@ def connection() -> None:
 def create(ctx: click.Context, /, name: str, write: bool, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Make the streaming connection NAME with everything that it needs, and print the destination that sends to it.
 
-    Schema and dataset have to exist. Each object is looked up before it is made, so that this is safe to interrupt and
-    to repeat: it goes on where it stopped, and nothing is made twice. The inlet is authenticated unless --open is
-    given. Nothing may be sent for five minutes after the dataflow was made; the destination says so.
+    Schema and dataset have to exist. Each object is looked up before it is made, and afterwards until Adobe lists it,
+    so this is safe to interrupt and to repeat: it goes on where it stopped. After an interruption wait a minute first:
+    what Adobe does not list yet would be made twice. The inlet is authenticated unless --open is given. Nothing may be
+    sent for five minutes after the dataflow was made; the destination says so.
     """
     state: State = ctx.obj
-    settings = state.settings()
-    service = _service(settings)
     wanted = _wanted(name, given)
     destination = given["destination"] or name
     check_name(destination)
     if dry_run:
-        output.dry_run(wanted, service, as_json=as_json)
+        output.dry_run(wanted, _service(state.settings()), as_json=as_json)
         return
-    run = _Run(wanted, as_json)
-    with _client(service) as client:
-        made = run.made(client)
-    keys = _keys(wanted, service, made)
     path = state.find_config()
-    written = None
-    try:  # written before it is shown: a reader that goes away must not keep it from being written
-        if write:
-            write_destination(path, destination, keys)
-            written = path
-    finally:
-        if as_json:
-            output.made_json(wanted, run.parts, destination, keys, run.warnings, written)
-        else:
-            output.destination(destination, keys, None if written else path)
+    with alone(path):  # what another create has written by then counts: the file is read after the wait
+        service = _service(state.settings())
+        _Run(wanted, service, Place.of(path, destination), write=write, as_json=as_json).make()
 
 
 @connection.command("list", epilog=epilog("edgequeue connection list", "edgequeue connection list --json | jq .name"))
@@ -142,32 +132,73 @@ def show(ctx: click.Context, name: str, as_json: bool) -> None:
 
 @dataclass
 class _Run:
-    """One create: what it says meanwhile, and what it has come to."""
+    """One create: what it says meanwhile, what it has come to, and where its destination goes."""
 
     wanted: Wanted
-    quiet: bool
+    service: FlowService
+    place: Place
+    write: bool
+    as_json: bool
 
     def __post_init__(self) -> None:
         self.parts: list[Part] = []
         self.warnings: list[str] = []
 
-    def made(self, client: Client) -> Made:
+    def make(self) -> None:
+        """Make the connection, put its destination into the configuration or say where to put it."""
+        from edgequeue.flow_service.plan import destination_keys
+
+        if self.write:
+            self._rehearse()
+        with _client(self.service) as client:
+            made = self._made(client)
+        keys = destination_keys(self.wanted, self.service, made, datetime.now(UTC))
+        name, path, written = self.place.name, self.place.path, None
+        try:  # written before it is shown: a reader that goes away must not keep it from being written
+            if self.write:
+                self.place.write(keys)
+                written = path
+        finally:
+            if self.as_json:
+                output.made_json(self.wanted, self.parts, name, keys, self.warnings, written)
+            else:
+                output.destination(name, keys, None if written else path)
+
+    def _rehearse(self) -> None:
+        """Refuse before anything is made what would be refused when it is written."""
+        from edgequeue.flow_service.plan import foreseen_keys
+
+        inlet_url = self.place.text("endpoint") or "https://dcs.adobedc.net/collection/inlet"
+        self.place.rehearse(
+            foreseen_keys(self.wanted, self.service, inlet_url, self.place.text("flow_id") or "dataflow")
+        )
+
+    def _made(self, client: Client) -> Made:
         """Make it; where it was interrupted, say that the same command goes on."""
         from edgequeue.flow_service.create import Creator
+        from edgequeue.flow_service.finding import Standing
 
+        creator = Creator(
+            client,
+            self.wanted,
+            on_part=self._part,
+            warn=self._warn,
+            standing=Standing(self.place.text("endpoint"), self.place.text("flow_id")),
+            **({"fits": self.place.check} if self.write else {}),
+        )
         try:
-            return Creator(client, self.wanted, on_part=self._part, warn=self._warn).run()
+            return creator.run()
         except KeyboardInterrupt:
             click.echo("What was made stays. Run the same command again: it goes on where it stopped.", err=True)
             raise
         except ServiceError:
-            if any(part.made for part in self.parts) and self.quiet:
+            if any(part.made for part in self.parts) and self.as_json:
                 output.parts_on_stderr(self.parts)
             raise
 
     def _part(self, part: Part) -> None:
         self.parts.append(part)
-        if not self.quiet:
+        if not self.as_json:
             output.part(part)
 
     def _warn(self, text: str) -> None:
@@ -199,12 +230,6 @@ def _wanted(name: str, given: dict[str, Any]) -> Wanted:
         description=given["description"],
         mapping=mapping,
     )
-
-
-def _keys(wanted: Wanted, service: FlowService, made: Made) -> dict[str, Any]:
-    from edgequeue.flow_service.plan import destination_keys
-
-    return dict(destination_keys(wanted, service, made, datetime.now(UTC)))
 
 
 def _service(settings: Settings) -> FlowService:

@@ -16,7 +16,7 @@ from edgequeue.flow_service.client import request_of
 from edgequeue.flow_service.plan import PLACEHOLDERS, requests
 
 if TYPE_CHECKING:
-    from edgequeue.flow_service.create import Part
+    from edgequeue.flow_service.finding import Part
     from edgequeue.flow_service.settings import FlowService
     from edgequeue.flow_service.steps import Call
     from edgequeue.flow_service.survey import ConnectionDetail, ConnectionView, FlowView
@@ -93,7 +93,7 @@ def dry_run(wanted: Wanted, service: FlowService, *, as_json: bool) -> None:
         if found["body"] is not None:
             click.echo("\n" + json.dumps(found["body"], indent=2, ensure_ascii=False))
         click.echo()
-    click.echo("Nothing was sent. What is found is not made; of lists only the first page stands here.", err=True)
+    click.echo("Nothing was sent. What is found is not made, what is made is looked up again; of lists the first page is shown.", err=True)
 
 
 def _request(call: Call, service: FlowService) -> dict[str, Any]:

@@ -103,8 +103,9 @@ def is_missing(database: Path) -> bool:
 
 
 def note_created(database: Path) -> None:
-    """For commands that only look: that they have made a file."""
-    click.echo(f"Note: there was no queue yet; just created {database}.", err=True)
+    """For commands that only look: that they have made a file. Where there should have been one, that is the news."""
+    text = f"Note: there was no queue at {database}; a new, empty one was just created there."
+    click.echo(f"{text} If there should be one, look for its file: deleted, moved, or its disk not mounted.", err=True)
 
 
 def known_destination(queue: EventQueue, name: str | None) -> str | None:

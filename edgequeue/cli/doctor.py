@@ -7,6 +7,7 @@ import shutil
 import stat
 from collections.abc import Generator, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,20 +37,29 @@ DEAD_COUNTED_MAX = 10_000
 
 
 @click.command(epilog=epilog("edgequeue doctor", "edgequeue doctor --json | jq '.findings[] | select(.ok | not)'"))
+@click.option(
+    "--validate",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Have Adobe check the first event of FILE against its schema (adobe-dccs, for development). An event that"
+    " passes is stored there like any other.",
+)
+@click.option("--to", "name", metavar="NAME", help="The destination that --validate asks.")
 @json_option('{"findings": [{"check", "ok", "text", "remedy"}, …]}.')
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, file: Path | None, name: str | None, as_json: bool) -> None:
     """Look at configuration, database, ledger, disk, permissions, clock, and for each destination at the network and
     the token; say what is wrong and what to do.
 
     A connection to each destination is opened and closed (5 seconds at most), and an account of type ims is asked for a
-    token; no event is sent. The exit code is that of the worst finding: 5 database or disk, 2 configuration, token,
-    clock or a pause, 3 events wait and nothing sends them, or a service is out of reach, 4 events were refused. WRONG
-    is for you to mend; WARN may pass, or is advice.
+    token; no event is sent but with --validate. The exit code is that of the worst finding: 5 database or disk, 2
+    configuration, token, clock or a pause, 3 events wait and nothing sends them, or a service is out of reach, 4 events
+    were refused. WRONG is for you to mend; WARN may pass, or is advice.
     """
     state: State = ctx.obj
     found: list[Finding] = []
-    for finding in examine(state):
+    for finding in chain(examine(state), _validated(state, file, name)):
         found.append(finding)
         if not as_json:
             _say(finding)
@@ -60,6 +70,17 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         click.echo("\nAll is well.")
     codes = {one.code for one in found if not one.ok}
     ctx.exit(next((code for code in (Code.STORE, Code.WRONG, Code.REMAIN, Code.DIED) if code in codes), Code.DONE))
+
+
+def _validated(state: State, file: Path | None, name: str | None) -> Iterator[Finding]:
+    """What the service says of an event, where that was asked for."""
+    if file is not None:
+        from edgequeue.cli.validation import validated
+        from edgequeue.config import load_settings
+
+        yield from validated(load_settings(state.find_config()), file, name)
+    elif name is not None:
+        raise click.UsageError("--to goes with --validate.")
 
 
 def _say(finding: Finding) -> None:
@@ -116,6 +137,8 @@ def _store(settings: Settings) -> Generator[Finding, None, QueueStatus | None]:
         with EventQueue.from_settings(settings) as queue:
             if new:
                 note_created(database)
+                remedy = "If there should be one, look for its file: deleted, moved, or its disk not mounted."
+                yield Finding("database", False, f"there was none at {database}; a new, empty one was created", remedy)
             status = queue.status()
             yield from _books(queue, status)
     except EdgeQueueError as error:

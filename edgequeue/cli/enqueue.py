@@ -172,7 +172,7 @@ def enqueue(
 
     All events of all files are stored in one transaction or none is. When this ends with 0, they survive a power cut.
     """
-    from edgequeue.queue import as_reference
+    from edgequeue.given import as_reference
 
     state: State = ctx.obj
     if not files:

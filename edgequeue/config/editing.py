@@ -16,7 +16,11 @@ from typing import Any
 from edgequeue.errors import ConfigError
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+_KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*")
+_VALUE = re.compile(
+    r"""("(?!"")(?:[^"\\]|\\.)*"|'(?!'')[^']*'|[^"'#\[{\s](?:[^#]*[^#\s])?)(?=\s*(?:\#|\Z))""", re.DOTALL
+)
+"""A text, a number or a time that ends on its line, with nothing but a comment behind it."""
 
 
 def table_text(name: str, keys: Mapping[str, Any]) -> str:
@@ -27,9 +31,10 @@ def table_text(name: str, keys: Mapping[str, Any]) -> str:
 def with_destination(text: str, name: str, keys: Mapping[str, Any], *, passing: str) -> str:
     """The text with the table `[destinations.NAME]` in it: new at the end, or the one that is there with these keys.
 
-    Other keys of a table that is there, and its comments, stay; of ours, `passing` goes where it is not among `keys`.
-    ConfigError where the table is there for another inlet (another `endpoint` and another `flow_id`), or written in
-    a way that is not understood here.
+    Other keys of a table that is there, its comments and its spacing stay; of ours, the line of `passing` goes where it
+    is not among `keys`.
+    ConfigError where the table is there for something else (`check_same_inlet`), or written in a way that is not
+    understood here.
     """
     before = tomllib.loads(text)
     tables = before.get("destinations", {})
@@ -37,10 +42,8 @@ def with_destination(text: str, name: str, keys: Mapping[str, Any], *, passing: 
     wanted = dict(keys)
     if old is None:
         changed = _appended(text, table_text(name, keys))
-    elif not isinstance(old, dict) or not _same_inlet(old, keys):
-        remedy = "Give another name with --destination, or put the table in by hand."
-        raise ConfigError(f"[destinations.{name}] is there and sends to another inlet, so it is kept. {remedy}")
     else:
+        check_same_inlet(name, old, keys)
         wanted = {key: value for key, value in {**old, **keys}.items() if key != passing or passing in keys}
         changed = _updated(text, name, old, keys, passing)
     if not _is_as_wanted(before, changed, name, wanted):
@@ -48,8 +51,16 @@ def with_destination(text: str, name: str, keys: Mapping[str, Any], *, passing: 
     return changed
 
 
-def _same_inlet(old: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
-    return old.get("endpoint") == keys["endpoint"] or ("flow_id" in old and old["flow_id"] == keys["flow_id"])
+def check_same_inlet(name: str, old: Any, keys: Mapping[str, Any]) -> None:
+    """ConfigError where what is there is not for this inlet: of another type, or with another `endpoint` and `flow_id`.
+
+    Of `keys` these three are looked at.
+    """
+    remedy = "Give another name with --destination, or put the table in by hand."
+    if not isinstance(old, dict) or old.get("type", keys["type"]) != keys["type"]:
+        raise ConfigError(f"[destinations.{name}] is there and is of another type, so it is kept. {remedy}")
+    if old.get("endpoint") != keys["endpoint"] and ("flow_id" not in old or old["flow_id"] != keys["flow_id"]):
+        raise ConfigError(f"[destinations.{name}] is there and sends to another inlet, so it is kept. {remedy}")
 
 
 def _appended(text: str, table: str) -> str:
@@ -59,7 +70,7 @@ def _appended(text: str, table: str) -> str:
 
 
 def _updated(text: str, name: str, old: Mapping[str, Any], keys: Mapping[str, Any], passing: str) -> str:
-    """The text with the lines of our keys replaced where their values differ, and the missing ones added."""
+    """The text with our values in place of those that differ, and the missing lines added."""
     lines = text.splitlines(keepends=True)
     begin = next((number for number, line in enumerate(lines) if _header(line) == ["destinations", name]), None)
     if begin is None:
@@ -75,7 +86,7 @@ def _updated(text: str, name: str, old: Mapping[str, Any], keys: Mapping[str, An
         found = _KEY.match(line)
         key = found[1] if found else ""
         if key in keys and old.get(key) != keys[key]:
-            line = _line(key, keys[key]) + ending
+            line = _with_value(line, keys[key])
         if key != passing or passing in keys:
             body.append(line)
     added = [_line(key, value) + ending for key, value in keys.items() if key not in old]
@@ -107,10 +118,21 @@ def _header(line: str) -> list[str] | None:
     return names
 
 
+def _with_value(line: str, value: Any) -> str:
+    """The line with another value, its spacing and comment kept; as it is where its value ends on another line."""
+    key = _KEY.match(line)
+    old = _VALUE.match(line, key.end()) if key else None
+    return line if old is None else line[: old.start()] + _value_text(value) + line[old.end() :]
+
+
 def _line(key: str, value: Any) -> str:
+    return f"{key} = {_value_text(value)}"
+
+
+def _value_text(value: Any) -> str:
     if isinstance(value, datetime):
-        return f"{key} = {value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return f"{key} = {quoted(value) if isinstance(value, str) else value}"
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return quoted(value) if isinstance(value, str) else str(value)
 
 
 def key_text(name: str) -> str:

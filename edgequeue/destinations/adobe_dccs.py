@@ -91,6 +91,8 @@ class AdobeDccs(Destination):
             self._fault("data_type", f"is {self.data_type!r}; use 'xdm' or 'raw'")
         if self.data_type == "raw" and not self.flow_id:
             self._fault("flow_id", "is missing; raw data needs the id of its dataflow")
+        if self.flow_id:
+            self._check_header("flow_id")
         if self.flow_id_in not in ("header", "query"):
             self._fault("flow_id_in", f"is {self.flow_id_in!r}; use 'header' or 'query'")
         if self.schema_class not in ("event", "record"):
@@ -168,10 +170,8 @@ class AdobeDccs(Destination):
         """
         # Always on a fresh connection: no answer of DCCS says which request it is for, and a stray one that accepts as
         # many messages would pass for ours.
-        if len(batch) == 1:
-            body = self.framing.alone(self.item(batch.records[0].payload))
-            return HttpRequest("POST", self.single_url, self.headers(), body, fresh=True)
-        return HttpRequest("POST", self.batch_url, self.headers(), self.framing.document(batch.items), fresh=True)
+        url = self.single_url if len(batch) == 1 else self.batch_url
+        return HttpRequest("POST", url, *self.written(batch, framed=False), fresh=True)
 
     def headers(self) -> dict[str, str]:
         """Those of every destination, and for raw data the flow id: XDM messages carry it themselves."""

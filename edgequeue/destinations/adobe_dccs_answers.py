@@ -25,7 +25,7 @@ from edgequeue.retry import WELL, HoldState, Signal
 _REFUSALS = frozenset((400, 404, 409, 413, 422))
 """Statuses of an entry that refuse the message itself; other 4xx are about credentials and the like."""
 
-_PREAMBLE = re.compile(r"\s*inletId:\s*\[[^\]]*\]\s*(?:\w+:\s*\[[^\]]*\]\s*)*")
+_PREAMBLE = re.compile(r"\s*inletId:\s*\[[^\]]*\]\s*(?:\w+:\s*\[[^\]]*\]\s*)*(?=[A-Z#])")
 """`inletId: […] imsOrgId: […] ` stands before every refusal and names nothing that is wrong."""
 
 _SETTINGS = (
@@ -201,13 +201,16 @@ def _signal(verdicts: Sequence[Verdict], response: HttpResponse) -> Signal:
     doubted = all(one.doubt for one in verdicts if one.disposition is Disposition.DEFER)
     for problem in waiting if not doubted else ():
         if statuses.reading_of_status(problem.status or 0) not in (statuses.DEFER, statuses.WAIT):
-            return Signal(HoldState.PAUSED, problem, renewable=problem.code in answers.RENEWABLE)
-    asked = not doubted and any(statuses.reading_of_status(one.status or 0) is statuses.WAIT for one in waiting)
+            renewable = problem.code in answers.RENEWABLE
+            return Signal(HoldState.PAUSED, problem, retry_after_seconds(response), renewable=renewable)
+    seconds = retry_after_seconds(response) if waiting else None
+    busy = not doubted and any(statuses.reading_of_status(one.status or 0) is statuses.WAIT for one in waiting)
+    asked = busy or bool(seconds)  # whatever kept a message, a wait that was asked for binds
     if not asked and any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts):
         return WELL
     if len(verdicts) == 1 and verdicts[0].disposition is Disposition.UNKNOWN:
         waiting.append(verdicts[0].problem or Problem("not_told_apart", ""))  # alone already: at once would be for ever
-    return Signal(HoldState.BACKING_OFF, waiting[0], retry_after_seconds(response)) if waiting else WELL
+    return Signal(HoldState.BACKING_OFF, waiting[0], seconds) if waiting else WELL
 
 
 # --- whose fault it was ---------------------------------------------------------------------------------------------

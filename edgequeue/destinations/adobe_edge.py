@@ -131,7 +131,7 @@ class AdobeEdge(Destination):
             parameters["silent"] = "true"
         url = f"{self.endpoint.rstrip('/')}{self.path}?{urlencode(parameters)}"
         # A silent answer names nobody's request: on a connection used before it might be another one's.
-        return HttpRequest("POST", url, self.headers(), self.framing.document(batch.items), fresh=self.silent)
+        return HttpRequest("POST", url, *self.written(batch), fresh=self.silent)
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What Edge's answer means; never raises, and accepts nothing but 200, 202, 204 (silent) and 207."""

@@ -18,16 +18,13 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from edgequeue.auth import Anonymous, Credentials
-from edgequeue.destinations.framing import Adding, Framing, JsonFraming, SmileFraming
+from edgequeue.destinations.framing import JSON_TYPE, Adding, Framing, JsonFraming, SmileFraming
 from edgequeue.errors import ConfigError
 from edgequeue.model import Batch, Draft, HttpRequest, HttpResponse, Limits
 from edgequeue.outcome import Outcome
 from edgequeue.sender import is_loopback
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
-REFERENCE_LENGTH_MAX = 200
-"""Characters of a reference; it stands in the event row itself."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,10 @@ class Destination(ABC):
                 self._fault(key, f"is {value}; it must be more than 0")
         if self.encoding not in self.encodings:
             self._fault("encoding", f"is {self.encoding!r}; this type writes {' or '.join(map(repr, self.encodings))}")
+        if self.proxy is not None and not self.proxy.startswith(("http://", "https://")):
+            self._fault("proxy", "is no address of an HTTP proxy; it begins with http://")  # it may hold a password
+        if self.sandbox_name is not None:
+            self._check_header("sandbox_name")
         if self.not_before is not None and self.not_before.tzinfo is None:
             self._fault("not_before", "has no time zone; write it as 2026-11-21T10:45:00Z")
 
@@ -156,6 +157,21 @@ class Destination(ABC):
         add = self.framing.begin()
         return lambda payload: add(self.item(payload))
 
+    def written(self, batch: Batch, *, framed: bool = True) -> tuple[dict[str, str], bytes]:
+        """Headers and body of a batch; not `framed`: one event without the list around it.
+
+        One event alone is written in JSON where that is shorter: what was measured when it was enqueued is its JSON.
+        """
+        headers, framing = self.headers(), self.framing
+        if framing.content_type == JSON_TYPE or len(batch) > 1:
+            return headers, batch.items[0] if len(batch) == 1 and not framed else framing.document(batch.items)
+        item = self.item(batch.records[0].payload)
+        body = framing.document(batch.items) if framed else framing.alone(item)
+        plain = JsonFraming(self.list_key).document([item]) if framed else item
+        if len(body) <= len(plain):
+            return headers, body
+        return {**headers, "content-type": JSON_TYPE}, plain
+
     def headers(self) -> dict[str, str]:
         """The headers every request has, apart from credentials."""
         found = {"content-type": self.framing.content_type, "accept": "application/json"}
@@ -173,6 +189,12 @@ class Destination(ABC):
 
     def _fault(self, key: str, text: str) -> None:
         raise ConfigError(f"[destinations.{self.name}] {key} {text}")
+
+    def _check_header(self, key: str) -> None:
+        """A setting that is sent as a header: visible ASCII characters."""
+        value = getattr(self, key)
+        if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+            self._fault(key, f"is {value!r}, which no header can hold; give it without accents and line breaks")
 
     def _check_endpoint(self) -> None:
         if not self.endpoint:

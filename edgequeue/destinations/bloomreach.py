@@ -137,7 +137,7 @@ class Bloomreach(Destination):
         """The batch as one request."""
         # Always on a fresh connection. `command_id`s prove whose an answer is, but no document promises that each entry
         # has one, and a stray answer that has none and accepts as many commands would pass for ours.
-        return HttpRequest("POST", self.url, self.headers(), self.framing.document(batch.items), fresh=True)
+        return HttpRequest("POST", self.url, *self.written(batch), fresh=True)
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What Bloomreach's answer means; never raises, and accepts nothing but the results of a 200."""

@@ -7,6 +7,7 @@ The rules are those of Bloomreach's pages "Batch commands", "Data structure" and
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -108,10 +109,12 @@ def _route(command: dict[str, Any]) -> str:
     if "name" not in command:
         raise InvalidEvent("the command has no 'name'", field="name", remedy=remedy)
     name = command["name"]
-    if isinstance(name, str) and name in _TIME:
+    if isinstance(name, str) and (name in _TIME or name == SYSTEM_TIME):
         return name
     if not isinstance(name, str) or not _ROUTE.fullmatch(name):
         raise InvalidEvent(f"{name!r:.60} is no route of the Tracking API", field="name", remedy=remedy)
+    if near := get_close_matches(name, (*_TIME, SYSTEM_TIME), n=1, cutoff=0.9):
+        raise InvalidEvent(f"{name!r} is no route of the Tracking API; is it {near[0]!r}?", field="name", remedy=remedy)
     if _NOT_TRACKING.fullmatch(name):
         raise InvalidEvent(f"{name!r:.60} is a route of another API, not of tracking", field="name", remedy=remedy)
     return name

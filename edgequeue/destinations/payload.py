@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from edgequeue.destinations.base import REFERENCE_LENGTH_MAX
 from edgequeue.errors import InvalidEvent
+from edgequeue.model import REFERENCE_LENGTH_MAX
 
 DEPTH_MAX = 254
 """Objects and lists within each other; orjson writes and reads no more."""

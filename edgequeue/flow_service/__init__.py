@@ -7,7 +7,8 @@
     answers    what Flow Service's answers mean, in words and with a remedy            (pure)
     checks     whether schema and dataset are there and fit                            (pure)
     client     requests with credentials, repeated where that is safe; pages
-    create     one step after the other: look up, else make; never a second copy
+    finding    what is there already: listed, or named in the configuration; one of several
+    create     one step after the other: look up, else make, and look until it is listed
     survey     which connections there are
 
 Nothing is ever changed or deleted at Adobe: what does not fit is refused, with what there is and what to do.

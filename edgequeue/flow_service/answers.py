@@ -7,10 +7,13 @@ the gateway are six digits (Platform troubleshooting guide), those of Flow Servi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+from urllib.parse import quote_plus
+
+import orjson
 
 from edgequeue.model import HttpResponse, Problem
 from edgequeue.reading import is_foreign, json_object, retry_after_seconds, shortened
@@ -21,6 +24,9 @@ KEYS = ("errorCode", "error_code", "code", "type", "title", "detail", "message",
 _TEXTS = ("title", "detail", "message", "errorMessage", "error", "error_description", "report", "errorDetails")
 _CODE = re.compile(r"(?<![0-9A-Za-z-])([A-Z]{2,6}-)?[0-9]{4}-[0-9]{3}(?![0-9A-Za-z-])|(?<![0-9-])[0-9]{6}(?![0-9-])")
 _DEPTH_MAX = 4
+
+SECRET_CHARACTERS_MIN = 8
+"""Shorter ones would be found in ids and words; Adobe's tokens have hundreds of characters, client secrets over 30."""
 
 TOKEN_CODES = ("401013", "403010")
 """The gateway's codes for a token that is not valid and one that is missing."""
@@ -69,11 +75,14 @@ class Answer:
     retry_after_seconds: float | None = None
 
 
-def read(response: HttpResponse, host: str) -> Answer:
-    """What an answer comes to. A page, a redirect, or a 2xx without a JSON object is not the service's: AGAIN."""
+def read(response: HttpResponse, host: str, hidden: Sequence[str] = ()) -> Answer:
+    """What an answer comes to. A page, a redirect, or a 2xx without a JSON object is not the service's: AGAIN.
+
+    `hidden` are secrets, which no text may repeat even where the service does.
+    """
     status = response.status
     wait_seconds = retry_after_seconds(response)
-    document = json_object(response.body)
+    document = without(json_object(response.body), hidden)
     if is_foreign(response) or (status < 300 and document is None):
         text = f"instead of {host}, something else answered with HTTP {status}"
         remedy = "Log in to the network, or check the proxy and [flow_service] endpoint."
@@ -82,9 +91,21 @@ def read(response: HttpResponse, host: str) -> Answer:
         return Answer(Meaning.DONE, Problem("", ""), document or {})
     said = document or {}
     code = code_of(said) or f"http_{status}"
-    text = f"{host} answered HTTP {status}{_in_words(said, response.body)}"
+    text = f"{host} answered HTTP {status}{_in_words(said, without(_readable(response.body), hidden))}"
     problem = Problem(code, text, _remedy(code, status), status)
     return Answer(_meaning(status, code), problem, {}, wait_seconds)
+
+
+def without(value: Any, hidden: Sequence[str]) -> Any:
+    """A value of JSON whose texts repeat none of these secrets, as they are or as they stand in a form."""
+    if isinstance(value, str):
+        for secret in hidden:
+            if len(secret) >= SECRET_CHARACTERS_MIN:
+                value = value.replace(secret, "***").replace(quote_plus(secret), "***")
+        return value
+    if isinstance(value, dict):
+        return {key: without(each, hidden) for key, each in value.items()}
+    return [without(each, hidden) for each in value] if isinstance(value, list) else value
 
 
 def _meaning(status: int, code: str) -> Meaning:
@@ -115,16 +136,24 @@ def code_of(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _in_words(document: Mapping[str, Any], body: bytes) -> str:
+def _in_words(document: Mapping[str, Any], body: str) -> str:
     """The service's own words, each once, after a colon; the body itself where it is no JSON object."""
     texts = [text for key in _TEXTS for text in _texts(document.get(key))]
     code = code_of(document)
     if code is not None and not any(code in text for text in texts):
         texts.append(code)
     if not texts:
-        texts = [body.decode("utf-8", "replace")]
+        texts = [body]
     words = shortened("; ".join(dict.fromkeys(text.strip() for text in texts if text.strip())))
     return f": {words}" if words else ""
+
+
+def _readable(body: bytes) -> str:
+    """A body as text; JSON without the escapes in which a secret would not be recognised."""
+    try:
+        return orjson.dumps(orjson.loads(body)).decode()
+    except ValueError:
+        return body.decode("utf-8", "replace")
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:

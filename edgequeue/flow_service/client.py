@@ -17,7 +17,7 @@ import orjson
 
 from edgequeue.auth import Denied
 from edgequeue.errors import NotSent, ServiceError, ServiceUnavailable, TransportError
-from edgequeue.flow_service.answers import Answer, Meaning, read
+from edgequeue.flow_service.answers import Answer, Meaning, read, without
 from edgequeue.flow_service.settings import FlowService
 from edgequeue.flow_service.steps import Call, Kind
 from edgequeue.model import HttpRequest, Problem
@@ -155,11 +155,12 @@ class Client:
         credentials = self.settings.auth.headers(self._sender)
         if isinstance(credentials, Denied):
             raise _denied(call.kind, credentials)
+        hidden = self.settings.secrets(credentials)
         try:
             response = self._sender.send(request_of(call, self.settings), credentials)
         except TransportError as error:
-            return _unanswered(call, error), credentials
-        return read(response, self._host), credentials
+            return _unanswered(call, error, without(str(error), hidden)), credentials
+        return read(response, self._host, hidden), credentials
 
 
 def refused(kind: Kind, problem: Problem) -> ServiceError:
@@ -173,13 +174,13 @@ def unavailable(kind: Kind, problem: Problem) -> ServiceUnavailable:
     return ServiceUnavailable(text, step=kind, code=problem.code)
 
 
-def _unanswered(call: Call, error: TransportError) -> Answer:
+def _unanswered(call: Call, error: TransportError, text: str) -> Answer:
     if isinstance(error, NotSent):
         if error.code in ("settings", "protocol"):  # no try will make it better
-            return Answer(Meaning.REFUSED, Problem(error.code, str(error), "Mend it in [flow_service] or [auth.*]."))
-        return Answer(Meaning.AGAIN, Problem("not_sent", str(error), _OFFLINE))
+            return Answer(Meaning.REFUSED, Problem(error.code, text, "Mend it in [flow_service] or [auth.*]."))
+        return Answer(Meaning.AGAIN, Problem("not_sent", text, _OFFLINE))
     remedy = _OFFLINE if call.method == "GET" else _CUT_OFF
-    return Answer(Meaning.AGAIN, Problem(error.code, str(error), remedy), {}, error.retry_after_seconds)
+    return Answer(Meaning.AGAIN, Problem(error.code, text, remedy), {}, error.retry_after_seconds)
 
 
 def _denied(kind: Kind, denied: Denied) -> ServiceError:

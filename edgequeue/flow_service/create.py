@@ -1,38 +1,29 @@
 """Making a streaming connection: one object after the other is looked up, and made where it is not there.
 
-Safe to repeat and to interrupt anywhere. Where a create got no answer, or one that leaves it open, the object is
-looked up several times, because the service may be slow to show it, and only then is the create sent again.
+Safe to repeat and to interrupt anywhere. The service may be slow to list what it made, so each new object is looked for
+until a later run would find it; and where a create got no answer, or one that leaves it open, the object is looked up
+several times, and only then is the create sent again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from edgequeue.errors import ServiceError
+from edgequeue.errors import ServiceUnavailable
 from edgequeue.flow_service import checks, steps
 from edgequeue.flow_service.answers import Answer, Meaning
 from edgequeue.flow_service.client import TRIES_MAX, Client, refused, unavailable
-from edgequeue.flow_service.mapping import is_for_schema
+from edgequeue.flow_service.finding import Finder, Part, Standing, conflicting
 from edgequeue.flow_service.steps import Kind, Step
 from edgequeue.flow_service.wanted import MappingRef, Wanted
 from edgequeue.model import Problem
 
+LOOKS_AFTER_MADE = 5
+"""Look-ups after an object was made, until lists show it, with waits of up to 1, 2, 4 and 8 seconds between them."""
+
 LOOKS_AFTER_LOSS = 4
 """Look-ups after a create whose answer was lost, with waits of up to 1, 2, 4 and 8 seconds before them."""
-
-Item = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One object of the connection: `made` in this run, or found. `item` is what is known of it."""
-
-    kind: Kind
-    id: str
-    made: bool
-    item: Item = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +40,38 @@ class Made:
 
 
 class Creator:
-    """Makes one connection. `on_part` is told of each part at once; `warn` of what is odd and does no harm."""
+    """Makes one connection. `on_part` is told of each part at once; `warn` of what is odd and does no harm.
+
+    `standing` is what the configuration has of it. `fits` is given the inlet URL and the dataflow of `standing` that
+    are there, or None, before anything is made: it raises where nothing is to be made beside them.
+    """
 
     def __init__(
-        self, client: Client, wanted: Wanted, *, on_part: Callable[[Part], None], warn: Callable[[str], None]
+        self,
+        client: Client,
+        wanted: Wanted,
+        *,
+        on_part: Callable[[Part], None],
+        warn: Callable[[str], None],
+        standing: Standing | None = None,
+        fits: Callable[[str | None, str | None], None] = lambda inlet_url, flow_id: None,
     ) -> None:
         self._client = client
         self._wanted = wanted
         self._on_part = on_part
         self._warn = warn
+        self._fits = fits
+        self._finder = Finder(client, wanted, standing or Standing(), warn=warn)
 
     def run(self) -> Made:
         """Look up or make everything; raises ServiceError and ServiceUnavailable, and what was made by then stays."""
         self._check_schema()
         self._check_dataset()
+        self._finder.follow_standing()
         wanted = self._wanted
-        parts = [self._ensure(steps.base(wanted))]
-        inlet_url = self._inlet(parts[0].id)
-        self._on_part(Part(Kind.INLET, inlet_url, parts[0].made))
-        parts.append(self._ensure(steps.source(wanted, parts[0].id)))
-        parts.append(self._ensure(steps.target(wanted)))
+        base, inlet_url = self._base()
+        parts = [base, self._ensure(steps.source(wanted, base.id))]
+        parts.append(self._ensure(steps.target(wanted, parts[1].id)))
         mapped = None
         if wanted.mapping is not None:
             part = self._mapping(parts[1].id)
@@ -113,13 +116,28 @@ class Creator:
 
     # --- the parts ----------------------------------------------------------------------------------------------------
 
+    def _base(self) -> tuple[Part, str]:
+        """The base connection and its inlet URL. This is where the first object is made, so `fits` has its say here."""
+        step = steps.base(self._wanted)
+        base = self._finder.find(step)
+        if base is None:
+            self._fits(None, None)
+            base = self._made(step)
+            inlet_url = self._inlet(base.id)
+        else:
+            inlet_url = self._inlet(base.id)
+            self._fits(inlet_url, self._finder.standing_flow_at(base.id))
+            self._told(base)
+        self._on_part(Part(Kind.INLET, inlet_url, base.made))
+        return base, inlet_url
+
     def _inlet(self, base_id: str) -> str:
         """The inlet URL, which may take a moment to be there; what the base connection is, is checked once more."""
         for tries in range(1, LOOKS_AFTER_LOSS + 1):
             item = steps.first_item(self._client.document(steps.get_base(base_id)))
             conflict = steps.base_conflict(item, self._wanted)
             if conflict is not None:
-                raise _conflicting(Kind.BASE, self._wanted.name, base_id, conflict)
+                raise conflicting(Kind.BASE, self._wanted.name, base_id, conflict)
             inlet_url = steps.inlet_params(item).get("inletUrl")
             if isinstance(inlet_url, str) and inlet_url:
                 return inlet_url
@@ -130,74 +148,36 @@ class Creator:
 
     def _mapping(self, source_id: str) -> Part:
         """The mapping set of the dataflow where there is one, else one with this content, else a new one."""
-        wanted, path = self._wanted, self._client.settings.mapping_path
-        step = steps.mapping(wanted, path)
-        for item in self._client.items(steps.look_up_flows(wanted.flow_called)):
-            used = steps.mapping_of(item) if steps.is_flow_of(item, wanted, source_id) else None
-            if used is None:
-                continue
-            stored = self._client.document(steps.get_mapping(path, used))
-            if not step.same(stored):
-                raise _conflicting(Kind.MAPPING, wanted.name, used.id, "the dataflow's mapping is not that of the file")
-            return self._told(Part(Kind.MAPPING, used.id, False, {"version": used.version}))
-        return self._ensure(step)
+        step = steps.mapping(self._wanted, self._client.settings.mapping_path)
+        used = self._finder.mapping_in_use(step, source_id)
+        return self._told(used) if used is not None else self._ensure(step)
 
     def _ensure(self, step: Step) -> Part:
         """The object of a step, found or made."""
-        found = self._find(step)
-        return self._told(found if found is not None else self._make(step))
+        found = self._finder.find(step)
+        return self._told(found) if found is not None else self._made(step)
+
+    def _made(self, step: Step) -> Part:
+        """A new object, told of at once, and looked for until a later run would find it."""
+        part = self._told(self._make(step))
+        self._await_listing(step, part.id)
+        return part
 
     def _told(self, part: Part) -> Part:
         self._on_part(part)
         return part
 
-    def _find(self, step: Step) -> Part | None:
-        """What is there already; ServiceError where something of that name is there and is not what is wanted."""
-        candidates = [item for item in self._listed(step) if isinstance(item.get("id"), str) and step.same(item)]
-        usable = [item for item in candidates if step.conflict(item) is None]
-        if not usable and candidates:
-            conflict = step.conflict(candidates[0]) or ""
-            raise _conflicting(step.kind, self._wanted.name, candidates[0]["id"], conflict)
-        if not usable:
-            return None
-        item = usable[0] if len(usable) == 1 else self._choose(step, usable)
-        if str(item.get("state", "enabled")).lower() not in ("enabled", "published"):
-            self._warn(f"the {step.kind} {item['id']} is {item['state']!r}: enable it in the Platform UI (Sources)")
-        return Part(step.kind, item["id"], False, item)
-
-    def _listed(self, step: Step) -> Iterable[Item]:
-        if step.kind is not Kind.MAPPING:
-            return self._client.items(step.look_up)
-        path = self._client.settings.mapping_path
-        return map(self._whole, self._client.mapping_sets(lambda start: steps.mapping_page(path, start)))
-
-    def _whole(self, item: Item) -> Item:
-        """A mapping set of our schema with its mappings, also where the list leaves them out."""
-        wanted = self._wanted
-        if "mappings" in item or not is_for_schema(item, wanted.schema_id, wanted.schema_version):
-            return item
-        version = item.get("version")
-        ref = MappingRef(str(item.get("id")), version if isinstance(version, int) else 0)
-        stored = self._client.document(steps.get_mapping(self._client.settings.mapping_path, ref))
-        return {**item, **stored, "id": item.get("id")}
-
-    def _choose(self, step: Step, usable: list[Item]) -> Item:
-        """One of several: the one in use, then an enabled one, then the oldest. A mapping set is as good as another."""
-        if step.kind is Kind.MAPPING:
-            return min(usable, key=_preference)
-        used = []
-        if step.use_of is not None:
-            for item in usable:
-                call, uses = step.use_of(item)
-                if any(uses(other) for other in self._client.items(call)):
-                    used.append(item)
-        chosen = min(used or usable, key=_preference)
-        others = ", ".join(str(item["id"]) for item in usable if item is not chosen)
-        self._warn(
-            f"there are {len(usable)} of the {step.kind} of {self._wanted.name!r}; {chosen['id']} is taken. "
-            f"Delete the others in the Platform UI if nothing uses them: {others}"
-        )
-        return chosen
+    def _await_listing(self, step: Step, made_id: str) -> None:
+        problem = Problem("not_listed", f"{made_id} was made, but is not listed yet", "")
+        for tries in range(1, LOOKS_AFTER_MADE + 1):
+            try:
+                if self._finder.lists(step, made_id):
+                    return
+            except ServiceUnavailable:  # it is made all the same; what comes next has its own error
+                break
+            if tries < LOOKS_AFTER_MADE:
+                self._client.pause(step.kind, Answer(Meaning.AGAIN, problem), tries)
+        self._warn(f"the {step.kind} {problem.text}: wait a minute before you repeat this command")
 
     def _make(self, step: Step) -> Part:
         """Send the create; again only when a look-up has shown that it was not done."""
@@ -220,21 +200,8 @@ class Creator:
         certain = answer.problem.code == "not_sent" or answer.problem.status == 429
         for looks in range(1 if certain else LOOKS_AFTER_LOSS):
             self._client.pause(step.kind, answer, tries + looks)
-            found = self._find(step)
+            found = self._finder.find(step)
             if found is not None:
                 return Part(found.kind, found.id, answer.meaning is not Meaning.EXISTS, found.item)
             answer = replace(answer, retry_after_seconds=None)  # it has been honoured
         return None
-
-
-def _preference(item: Item) -> tuple[bool, float]:
-    """Enabled ones first, then the oldest."""
-    created = item.get("createdAt", item.get("createdDate"))
-    enabled = str(item.get("state", "enabled")).lower() == "enabled"
-    return not enabled, created if isinstance(created, int | float) else float("inf")
-
-
-def _conflicting(kind: Kind, name: str, found_id: str, conflict: str) -> ServiceError:
-    text = f"{name!r} has one already, {found_id}, and {conflict}"
-    remedy = "Nothing of it is changed here: choose another NAME, or change or delete it in the Platform UI (Sources)."
-    return refused(kind, Problem("conflict", text, remedy))

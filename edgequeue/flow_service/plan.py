@@ -25,13 +25,13 @@ PLACEHOLDERS = (BASE_ID, SOURCE_ID, TARGET_ID, MAPPING_ID)
 
 
 def requests(wanted: Wanted, settings: FlowService) -> Iterator[Call]:
-    """Every request of a create that finds nothing, in order; of lists the first page."""
+    """Every request of a create that finds nothing, in order; of lists the first page, and each look-up once."""
     yield checks.look_up_schema(wanted)[0]
     yield checks.look_up_dataset(wanted)
     yield from _both(steps.base(wanted))
     yield steps.get_base(BASE_ID)
     yield from _both(steps.source(wanted, BASE_ID))
-    yield from _both(steps.target(wanted))
+    yield from _both(steps.target(wanted, SOURCE_ID))
     mapped = None
     if wanted.mapping is not None:
         yield steps.look_up_flows(wanted.flow_called)
@@ -56,17 +56,23 @@ def ready_at(made: Made, now: datetime) -> datetime | None:
 
 def destination_keys(wanted: Wanted, settings: FlowService, made: Made, now: datetime) -> Mapping[str, Any]:
     """The keys of the table `[destinations.NAME]` that sends to this connection, in the order of the file."""
+    keys = foreseen_keys(wanted, settings, made.inlet_url, made.flow.id)
+    ready = ready_at(made, now.astimezone(UTC))
+    return keys if ready is None else {**keys, "not_before": ready}
+
+
+def foreseen_keys(wanted: Wanted, settings: FlowService, inlet_url: str, flow_id: str) -> Mapping[str, Any]:
+    """The same as far as it is known before anything is made; inlet URL and dataflow are what will be told."""
     keys = {
         "type": "adobe-dccs",
-        "endpoint": made.inlet_url,
+        "endpoint": inlet_url,
         "data_type": wanted.data_type,
         "auth": settings.auth_name if wanted.authenticated else None,
         "org_id": settings.org_id,
         "dataset_id": wanted.dataset_id,
         "schema_id": wanted.schema_id,
         "schema_version": wanted.schema_version,
-        "flow_id": made.flow.id,
+        "flow_id": flow_id,
         "sandbox_name": settings.sandbox_name,
-        "not_before": ready_at(made, now.astimezone(UTC)),
     }
     return {key: value for key, value in keys.items() if value is not None}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgequeue.auth import Credentials
+from edgequeue.auth import Credentials, Secret, secrets_in
 from edgequeue.errors import ConfigError
 from edgequeue.sender import is_loopback
 
@@ -58,6 +59,12 @@ class FlowService:
     def client_id(self) -> str | None:
         """The client id of the account."""
         return getattr(self.auth, "client_id", None)
+
+    def secrets(self, credentials: Mapping[str, str]) -> tuple[str, ...]:
+        """What no text may repeat: the token in these headers, and the account's client secret, if it has one."""
+        kept = getattr(self.auth, "client_secret", None)
+        secret = kept.read() if isinstance(kept, Secret) else None
+        return (*secrets_in(credentials), *([secret] if isinstance(secret, str) else []))
 
 
 def _check_endpoint(endpoint: str) -> None:

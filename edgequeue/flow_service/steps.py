@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from edgequeue.flow_service import wanted as bodies
 from edgequeue.flow_service.mapping import has_pairs, is_for_schema, major_version
@@ -41,6 +42,14 @@ class Kind(StrEnum):
     FLOW = "dataflow"
 
 
+_COLLECTIONS = {
+    Kind.BASE: "connections",
+    Kind.SOURCE: "sourceConnections",
+    Kind.TARGET: "targetConnections",
+    Kind.FLOW: "flows",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request: `path` below the endpoint, `query` as pairs that are not encoded yet, `body` what becomes JSON."""
@@ -54,9 +63,18 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Use:
+    """What would use an object: where to look, and whether a listed item does; `then` what would use that in turn."""
+
+    look_up: Call
+    is_by: Callable[[Item], bool]
+    then: Callable[[Item], Use] | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One object. `same` says whether a listed item goes by its name and belongs here; `conflict` why such an item
-    cannot be used all the same (None: it can). `use_of` is a look-up of what would use it, to choose among several.
+    cannot be used all the same (None: it can). `use_of` is what would use it, to choose among several.
     """
 
     kind: Kind
@@ -64,7 +82,7 @@ class Step:
     create: Call
     same: Callable[[Item], bool]
     conflict: Callable[[Item], str | None]
-    use_of: Callable[[Item], tuple[Call, Callable[[Item], bool]]] | None = None
+    use_of: Callable[[Item], Use] | None = None
 
 
 def look_up_bases(name: str | None = None) -> Call:
@@ -76,6 +94,11 @@ def look_up_bases(name: str | None = None) -> Call:
 def get_base(base_id: str) -> Call:
     """One base connection with its inlet URL."""
     return Call(Kind.INLET, "GET", f"{FLOW_SERVICE}/connections/{base_id}")
+
+
+def get_object(kind: Kind, object_id: str) -> Call:
+    """One object of Flow Service by its id, which may be what somebody wrote into a configuration."""
+    return Call(kind, "GET", f"{FLOW_SERVICE}/{_COLLECTIONS[kind]}/{quote(object_id, safe='')}")
 
 
 def look_up_sources(base_id: str) -> Call:
@@ -96,9 +119,10 @@ def base(wanted: Wanted) -> Step:
         _create(Kind.BASE, f"{FLOW_SERVICE}/connections", bodies.base_body(wanted)),
         same=lambda item: item.get("name") == wanted.name and _spec(item) == STREAMING_SPEC["id"],
         conflict=lambda item: base_conflict(item, wanted),
-        use_of=lambda item: (
+        use_of=lambda item: Use(
             look_up_sources(str(item.get("id"))),
             lambda other: other.get("baseConnectionId") == item.get("id"),
+            then=lambda source: _begun_at(wanted, source),
         ),
     )
 
@@ -123,19 +147,25 @@ def source(wanted: Wanted, base_id: str) -> Step:
         _create(Kind.SOURCE, f"{FLOW_SERVICE}/sourceConnections", bodies.source_body(wanted, base_id)),
         same=lambda item: item.get("name") == wanted.source_called and item.get("baseConnectionId") == base_id,
         conflict=lambda item: None,
-        use_of=lambda item: _flow_with(wanted, "sourceConnectionIds", item),
+        use_of=lambda item: _begun_at(wanted, item),
     )
 
 
-def target(wanted: Wanted) -> Step:
-    """The target connection: by its name and the data lake's specification; dataset and schema have to be the same."""
+def target(wanted: Wanted, source_id: str) -> Step:
+    """The target connection: by its name and the data lake's specification; dataset and schema have to be the same.
+
+    Of several, the one that our dataflow from `source_id` leads to is in use.
+    """
     return Step(
         Kind.TARGET,
         _list(Kind.TARGET, "targetConnections", ("property", f"connectionSpec.id=={DATA_LAKE_SPEC['id']}")),
         _create(Kind.TARGET, f"{FLOW_SERVICE}/targetConnections", bodies.target_body(wanted)),
         same=lambda item: item.get("name") == wanted.target_called and _spec(item) == DATA_LAKE_SPEC["id"],
         conflict=lambda item: _target_conflict(item, wanted),
-        use_of=lambda item: _flow_with(wanted, "targetConnectionIds", item),
+        use_of=lambda item: Use(
+            look_up_flows(wanted.flow_called),
+            lambda flow: is_flow_of(flow, wanted, source_id) and item.get("id") in ids_in(flow, "targetConnectionIds"),
+        ),
     )
 
 
@@ -160,11 +190,6 @@ def mapping_page(path: str, start: int) -> Call:
 def get_mapping(path: str, ref: MappingRef) -> Call:
     """One mapping set with its mappings, in that version."""
     return Call(Kind.MAPPING, "GET", f"{path}/{ref.id}", (("version", str(ref.version)),))
-
-
-def get_target(target_id: str) -> Call:
-    """One target connection."""
-    return Call(Kind.TARGET, "GET", f"{FLOW_SERVICE}/targetConnections/{target_id}")
 
 
 def mapping(wanted: Wanted, path: str) -> Step:
@@ -227,8 +252,9 @@ def inlet_params(item: Item) -> Item:
     return params if isinstance(params, dict) else {}
 
 
-def _flow_with(wanted: Wanted, key: str, item: Item) -> tuple[Call, Callable[[Item], bool]]:
-    return look_up_flows(wanted.flow_called), lambda other: str(item.get("id")) in ids_in(other, key)
+def _begun_at(wanted: Wanted, source: Item) -> Use:
+    """The use of a source connection: our dataflow from it."""
+    return Use(look_up_flows(wanted.flow_called), lambda flow: is_flow_of(flow, wanted, str(source.get("id"))))
 
 
 def _create(kind: Kind, path: str, body: Mapping[str, Any]) -> Call:

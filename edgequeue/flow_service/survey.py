@@ -10,6 +10,7 @@ from typing import Any
 from edgequeue.flow_service import steps
 from edgequeue.flow_service.client import Client
 from edgequeue.flow_service.mapping import pair_of
+from edgequeue.flow_service.steps import Kind
 from edgequeue.flow_service.wanted import STREAMING_SPEC, MappingRef, Pair
 
 
@@ -82,7 +83,7 @@ def detail(client: Client, connection: ConnectionView) -> ConnectionDetail:
 
 def _flow(client: Client, item: Mapping[str, Any], source_id: str) -> FlowView:
     target_id = next(iter(steps.ids_in(item, "targetConnectionIds")), None)
-    target = steps.first_item(client.document(steps.get_target(target_id))) if target_id else {}
+    target = steps.first_item(client.document(steps.get_object(Kind.TARGET, target_id))) if target_id else {}
     used = steps.mapping_of(item)
     return FlowView(
         flow_id=str(item.get("id")),

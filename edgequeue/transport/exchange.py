@@ -143,7 +143,8 @@ class Exchange:
             match step:
                 case "connect_tcp.started":
                     self._stop_if_cut()
-                    self.progress.phase, self.progress.peer = Phase.CONNECT, info["host"]
+                    self.progress.phase = Phase.CONNECT
+                    self.progress.peer = f"{info['host']}:{info['port']}"
                 case "connect_tcp.complete" if self._settled.is_set():
                     info["return_value"].close()
                     raise Cut

@@ -40,7 +40,8 @@ class Phase(Enum):
 class Progress:
     """How far an exchange with `host` has come. `begun`: the first byte of the request may be out.
 
-    `wire_host` is the host as it is looked up, `peer` the one that was connected to: if they differ, it is a proxy.
+    `wire_host` is the host as it is looked up, `peer` the one that was connected to, with their ports: if they
+    differ, it is a proxy.
     """
 
     host: str

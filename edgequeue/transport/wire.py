@@ -45,7 +45,8 @@ def carry(
     built = line.client.build_request(
         request.method, request.url, headers=headers, content=request.body, extensions={"trace": exchange.trace}
     )
-    exchange.progress.wire_host = built.url.raw_host.decode("ascii")
+    port = built.url.port or (80 if built.url.scheme == "http" else 443)
+    exchange.progress.wire_host = f"{built.url.raw_host.decode('ascii')}:{port}"
     response = line.client.send(built, auth=None, stream=True)
     found = HttpResponse(response.status_code, dict(response.headers.items()), b"", datetime.now(UTC), line.reused)
     if found.status >= 400:

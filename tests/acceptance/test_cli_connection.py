@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgequeue.cli.connection_lock import alone
 from edgequeue.config import parse_settings
 from edgequeue.errors import MaybeSent
 from edgequeue.model import HttpRequest, HttpResponse
-from tests.acceptance.cli_harness import CLOSED, Cli, edge
+from tests.acceptance.cli_harness import CLOSED, Cli, dccs, edge
 from tests.flow_platform import DATASET, SCHEMA, OverHttp, Platform, answer
 
 WHAT = ("--schema-id", SCHEMA, "--dataset-id", DATASET)
 MAPPING = "source,destination\nfirstName,person.name.firstName\n"
 ACCOUNT = '[auth.adobe]\ntype = "bearer"\ntoken = "tok"\nclient_id = "key"\norg_id = "org@AdobeOrg"'
+
+KEYS = dccs("till", f"{CLOSED}/collection/1").splitlines()[1:]
 
 
 @pytest.fixture
@@ -124,19 +129,101 @@ def test_a_link_to_the_configuration_stays_one(cli: Cli, platform: Platform) -> 
     assert "[destinations.till]" in place.read_text()
 
 
-def test_a_destination_of_that_name_for_another_inlet_is_kept(cli: Cli, platform: Platform) -> None:
-    """The table is printed all the same, the file is as it was, and --destination helps."""
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (edge("till"), "is there and is of another type"),
+        (dccs("till", f"{CLOSED}/collection/other"), "is there and sends to another inlet"),
+        (dccs("till", f"{CLOSED}/collection/other", flow_id="other"), "is there and sends to another inlet"),
+        (f"[destinations]\ntill = {{ {', '.join(KEYS)} }}", "is not edited here"),
+        ("[destinations]\n" + "\n".join(f"till.{line}" for line in KEYS), "is not edited here"),
+    ],
+    ids=["another type", "another inlet", "another dataflow", "inline", "dotted"],
+)
+def test_what_could_not_be_written_is_not_made(
+    tmp_path: Path, service: OverHttp, platform: Platform, table: str, words: str
+) -> None:
+    """It is known before the first object, the file is as it was, and --destination helps, or no --write."""
+    flow_service = f'[flow_service]\nauth = "adobe"\nendpoint = "{service.url}"'
+    cli = Cli(tmp_path).configure(ACCOUNT, flow_service, table)
+    before = cli.config.read_bytes()
+    result = cli("connection", "create", "till", *WHAT, "--write")
+    assert (result.exit_code, result.stdout, platform.counts) == (2, "", {})
+    assert words in result.stderr
+    assert "Nothing was made" in result.stderr
+    assert cli.config.read_bytes() == before
     assert cli("connection", "create", "till", *WHAT).exit_code == 0
-    age(platform)
-    result = cli("connection", "create", "till", *WHAT, "--write", "--destination", "web")
+    if "edited" not in words:
+        assert cli("connection", "create", "till", *WHAT, "--write", "--destination", "till-2").exit_code == 0
+        assert set(platform.counts.values()) == {1}
+
+
+def test_a_connection_that_was_there_does_not_take_the_place_of_another(cli: Cli, platform: Platform) -> None:
+    """The second connection's events would go to the inlet of the first, or the other way round."""
+    assert cli("connection", "create", "till", *WHAT, "--write").exit_code == 0
+    assert cli("connection", "create", "other", *WHAT).exit_code == 0
+    counts, before = platform.counts, cli.config.read_bytes()
+    result = cli("connection", "create", "other", *WHAT, "--write", "--destination", "till")
     assert result.exit_code == 2
-    assert "[destinations.web] is there and sends to another inlet" in result.stderr
-    assert "[destinations.web]" in result.stdout
-    assert (
-        '"written":null'
-        in cli("connection", "create", "till", *WHAT, "--write", "--destination", "web", "--json").stdout
-    )
-    assert cli("connection", "create", "till", *WHAT, "--write", "--destination", "web-2").exit_code == 0
+    assert "[destinations.till] is there and sends to another inlet" in result.stderr
+    assert (platform.counts, cli.config.read_bytes()) == (counts, before)
+
+
+def test_what_is_not_listed_yet_is_found_through_the_configuration(
+    cli: Cli, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written once, repeated at once: one of everything. Where the table is gone by then, nothing is made beside it."""
+    monkeypatch.setattr("edgequeue.flow_service.client.random", lambda: 0.0)
+    platform.late = 1_000
+    found = cli.json("connection", "create", "till", *WHAT, "--write")
+    assert "wait a minute before you repeat this command" in found["warnings"][-1]
+    for more in (("--write",), ()):
+        assert cli("connection", "create", "till", *WHAT, *more).stdout.count("found ") == 5
+    cli.config.write_text(re.sub("(?m)^flow_id = .*$", "", cli.config.read_text()))
+    result = cli("connection", "create", "till", *WHAT, "--write")
+    assert result.exit_code == 2
+    assert "made a moment ago, wait a minute" in result.stderr
+    assert set(platform.counts.values()) == {1}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
+def test_two_creates_with_one_configuration_wait_for_each_other(
+    cli: Cli, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second says so, ends with exit code 3 where it takes too long, and has asked nothing by then."""
+    waits: list[float] = []
+    monkeypatch.setattr("edgequeue.cli.connection_lock.sleep", waits.append)
+    with alone(cli.config):
+        result = cli("connection", "create", "till", *WHAT)
+        assert cli("connection", "create", "till", *WHAT, "--dry-run").exit_code == 0
+    assert (result.exit_code, result.stdout, platform.requests) == (3, "", [])
+    assert "is at work; waiting for it, 2 minutes at most." in result.stderr
+    assert "is still at work. Nothing was made by this one" in result.stderr
+    assert sum(waits) == pytest.approx(120, abs=1)
+    assert cli("connection", "create", "till", *WHAT).exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
+def test_who_has_waited_has_the_file_that_is_there_now(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A create replaces the file: a lock on the old one keeps nobody from the new one."""
+    first, third = ExitStack(), ExitStack()
+    first.enter_context(alone(cli.config))
+
+    def meanwhile(seconds: float) -> None:
+        """The first replaces the file, a third one gets the new one before the second, and lets go in the end."""
+        held.append(not first.pop_all().close())
+        if len(held) == 1:
+            new = cli.directory / "new.toml"
+            new.write_bytes(cli.config.read_bytes())
+            new.replace(cli.config)
+            third.enter_context(alone(cli.config))
+        elif len(held) == 3:
+            third.close()
+
+    held: list[bool] = []
+    monkeypatch.setattr("edgequeue.cli.connection_lock.sleep", meanwhile)
+    with alone(cli.config):
+        assert len(held) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

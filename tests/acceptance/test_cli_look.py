@@ -249,7 +249,7 @@ def test_status_says_what_was_learned(cli: Cli, service: Emulator) -> None:
     cli.configure(edge("web", service.url, batch_events_max=1))
     cli("sync")
     text = cli("status").stdout
-    assert re.search(r"^web +1 event set aside: it fails wherever it goes; next try ", text, re.MULTILINE), text
+    assert re.search(r"^web +1 event set aside: it fails wherever it goes(; next try .*)?$", text, re.MULTILINE), text
     assert "learned" not in cli.json("status")["destinations"]["web"]
 
 
@@ -282,7 +282,7 @@ def test_looking_at_a_queue_that_is_not_there(cli: Cli) -> None:
     for command in (["status"], ["why"], ["list"], ["doctor"]):
         result = cli(*command)
         assert result.exit_code == 0, result.output
-        assert result.stderr == f"Note: there was no queue yet; just created {cli.database}.\n"
+        assert result.stderr.startswith(f"Note: there was no queue at {cli.database}; a new, empty one was")
         assert cli(*command).stderr == ""
         cli.database.unlink()
 

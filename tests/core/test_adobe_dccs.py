@@ -60,7 +60,9 @@ def batch(*events: Any) -> Batch:
     return Batch("r-1", records, tuple(map(TILL.item, payloads)))
 
 
-def answered(events: int | list[Any], responses: Any, *, status: int = 207, **more: Any) -> Outcome:
+def answered(
+    events: int | list[Any], responses: Any, *, status: int = 207, retry_after: str | None = "40", **more: Any
+) -> Outcome:
     """What TILL makes of a multi-status answer to so many wrapped sales, or to these events."""
     document = {
         "inletId": "0f1e2d",
@@ -70,7 +72,8 @@ def answered(events: int | list[Any], responses: Any, *, status: int = 207, **mo
         **more,
     }
     sent = batch(*([SALE] * events if isinstance(events, int) else events))
-    return TILL.interpret(sent, HttpResponse(status, {"retry-after": "40"}, json.dumps(document).encode()))
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    return TILL.interpret(sent, HttpResponse(status, headers, json.dumps(document).encode()))
 
 
 def whole(status: int, body: Any, events: list[Any] | None = None, **headers: str) -> Outcome:
@@ -130,6 +133,9 @@ def test_the_batch_url_is_made_from_the_inlet_url(endpoint: str, url: str) -> No
         ({"data_type": "json"}, "data_type is 'json'; use 'xdm' or 'raw'"),
         ({"data_type": "raw"}, "flow_id is missing; raw data needs the id of its dataflow"),
         ({"flow_id_in": "body"}, "flow_id_in is 'body'; use 'header' or 'query'"),
+        ({"sandbox_name": "PROD x\ny"}, "sandbox_name is 'PROD x"),
+        ({"sandbox_name": ""}, "sandbox_name is '', which no header can hold"),
+        ({"flow_id": "fl\xf6w"}, "flow_id is"),
         ({"encoding": "cbor"}, "encoding is 'cbor'; this type writes 'json' or 'smile'"),
         ({"not_before": datetime(2026, 11, 21)}, "not_before has no time zone"),  # noqa: DTZ001
         ({"schema_class": "events"}, "schema_class is 'events'"),
@@ -338,6 +344,7 @@ def test_the_documented_partial_answer_is_not_guessed_at() -> None:
         "Schema https://ns.adobe.com/acme/schemas/77aa not found for xdmEntity",
         "see #/datasetId",
         "imsOrgId: [ACME@AdobeOrg] does not match the inlet",
+        "inletId: [0f1e2d] imsOrgId: [ACME@AdobeOrg] does not match",
     ],
 )
 @pytest.mark.parametrize("multi", [False, True])
@@ -526,7 +533,9 @@ def test_refused_credentials_pause_and_keep_the_message(status: int) -> None:
     assert state_of(outcome) is HoldState.PAUSED
     beside = answered(2, [{"xactionId": f"{BATCH_ID}:0"}, *refused_entries(1, status, "no")])
     assert dispositions(beside, 2) == [ACCEPTED, DEFER]
-    assert (state_of(beside), beside.of(1).doubt) == (HoldState.OK, Doubt.STRANGE)
+    assert (state_of(beside), beside.of(1).doubt) == (HoldState.BACKING_OFF, Doubt.STRANGE), "asked to wait: 40 s"
+    unasked = answered(2, [{"xactionId": f"{BATCH_ID}:0"}, *refused_entries(1, status, "no")], retry_after=None)
+    assert state_of(unasked) is HoldState.OK
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
@@ -534,7 +543,9 @@ def test_trouble_of_one_message_defers_that_message(status: int) -> None:
     """The destination backs off when nothing got through or when it is asked to, and then as long as it is asked."""
     partly = answered(2, [{"xactionId": f"{BATCH_ID}:0"}, *refused_entries(1, status, "busy")])
     assert dispositions(partly, 2) == [ACCEPTED, DEFER]
-    assert state_of(partly) is (HoldState.BACKING_OFF if status in (429, 503) else HoldState.OK)
+    assert state_of(partly) is HoldState.BACKING_OFF
+    unasked = answered(2, [{"xactionId": f"{BATCH_ID}:0"}, *refused_entries(1, status, "busy")], retry_after=None)
+    assert state_of(unasked) is HoldState.OK, "it waits by itself"
     nothing = answered(2, refused_entries(2, status, "busy"))
     assert dispositions(nothing, 2) == [DEFER, DEFER]
     assert nothing.signal is not None

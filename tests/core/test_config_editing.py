@@ -78,6 +78,28 @@ def test_the_table_that_is_there_is_brought_up_to_date() -> None:
     assert tomllib.loads(edit(mine, {**KEYS, "not_before": AT}))["destinations"]["till"]["not_before"] == AT
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('flow_id = "old" # ours', 'flow_id = "f" # ours'),
+        ('  flow_id="old"\t#"#', '  flow_id="f"\t#"#'),
+        ("flow_id\t=   'o # ld'   ", 'flow_id\t=   "f"   '),
+        ('flow_id = "\\"#old"# c', 'flow_id = "f"# c'),
+        ('flow_id = ""', 'flow_id = "f"'),
+        ("flow_id = '' # none", 'flow_id = "f" # none'),
+        ('flow_id = "old" # a\u2028b', 'flow_id = "f" # a\u2028b'),
+        ("schema_version=12#twelve", "schema_version=1#twelve"),
+        ("not_before = 2020-01-01 00:00:00Z # wait", "not_before = 2026-11-21T10:45:00Z # wait"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_line_whose_value_changes_keeps_its_spacing_and_its_comment(before: str, after: str, end: str) -> None:
+    """Somebody wrote them there; a line keeps its own end as well, whatever the other lines have."""
+    keys = {**dict(list(KEYS.items())[:2]), **tomllib.loads(after)}
+    mine = '[destinations.till]\r\ntype = "adobe-dccs"\nendpoint = "https://h/collection/1"\n'
+    assert edit(mine + before + end, keys) == mine + after + (end or "\r\n")
+
+
 def test_editing_twice_is_editing_once() -> None:
     """What is as it should be is not touched."""
     once = edit(FILE, {**KEYS, "not_before": AT})
@@ -89,6 +111,13 @@ def test_a_table_for_another_inlet_is_kept() -> None:
     other = FILE + '\n[destinations.till]\ntype = "adobe-dccs"\nendpoint = "https://h/collection/2"\n'
     with pytest.raises(ConfigError, match=r"sends to another inlet.*--destination"):
         edit(other)
+
+
+@pytest.mark.parametrize("table", ['type = "adobe-edge"\nendpoint = "https://h/collection/1"', 'flow_id = "other"', ""])
+def test_a_table_for_something_else_is_kept(table: str) -> None:
+    """Of another type, whatever its address; or with nothing that says it is the same."""
+    with pytest.raises(ConfigError, match=r"is there and .*so it is kept.*--destination"):
+        edit(FILE + "\n[destinations.till]\n" + table)
 
 
 def test_the_same_dataflow_is_the_same_connection() -> None:

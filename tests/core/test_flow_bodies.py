@@ -13,7 +13,8 @@ from edgequeue.auth import Bearer
 from edgequeue.errors import ConfigError
 from edgequeue.flow_service import plan
 from edgequeue.flow_service.client import request_of, url_of
-from edgequeue.flow_service.create import Made, Part
+from edgequeue.flow_service.create import Made
+from edgequeue.flow_service.finding import Part
 from edgequeue.flow_service.settings import FlowService
 from edgequeue.flow_service.steps import Call, Kind, base, flow, mapping, source, target
 from edgequeue.flow_service.wanted import MappingRef, Pair, Wanted
@@ -121,7 +122,7 @@ def test_source_connection_is_the_tutorials() -> None:
 
 def test_target_connection_is_the_tutorials() -> None:
     """No difference."""
-    create = target(acme()).create
+    create = target(acme(), SOURCE_ID).create
     assert (create.method, create.path) == ("POST", "/data/foundation/flowservice/targetConnections")
     assert create.body == {
         "name": "ACME Streaming Target Connection",

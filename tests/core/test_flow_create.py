@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
-from edgequeue.auth import Bearer, Denied
+from edgequeue.auth import Bearer, Denied, Secret
 from edgequeue.errors import MaybeSent, NotSent, ServiceError, ServiceUnavailable
 from edgequeue.flow_service.client import TRIES_MAX, Client
-from edgequeue.flow_service.create import Creator, Made, Part
+from edgequeue.flow_service.create import LOOKS_AFTER_MADE, Creator, Made
+from edgequeue.flow_service.finding import Part, Standing
 from edgequeue.flow_service.settings import FlowService
 from edgequeue.flow_service.survey import connections, detail
 from edgequeue.flow_service.wanted import Pair, Wanted
@@ -39,8 +41,9 @@ class Run:
         service = settings or FlowService(Bearer("tok", "key", "org@AdobeOrg"), "adobe")
         self.client = Client(service, self.transport, wait=self.waits.append, dice=lambda: 0.5)
 
-    def create(self, wanted: Wanted) -> Made:
-        return Creator(self.client, wanted, on_part=self.parts.append, warn=self.warnings.append).run()
+    def create(self, wanted: Wanted, standing: Standing | None = None) -> Made:
+        told: dict[str, Any] = {"on_part": self.parts.append, "warn": self.warnings.append}
+        return Creator(self.client, wanted, **told, standing=standing).run()
 
     @property
     def told(self) -> dict[str, str]:
@@ -120,7 +123,9 @@ def test_a_cut_at_any_request_leaves_one_of_each_object(
     """The create that was cut goes on by itself or is run again; either way there is exactly one of everything."""
     platform = Platform()
     platform.interfere = cut_at(number, done=done, down=down)
-    if down:
+    if down and number == length_of(wanted) - 1:  # everything was made, and only looked for
+        Run(platform).create(wanted)
+    elif down:
         with pytest.raises(ServiceUnavailable):
             Run(platform).create(wanted)
     else:
@@ -198,6 +203,87 @@ def test_what_shows_late_is_not_made_twice(number: int) -> None:
     assert platform.counts == ONE_OF_EACH_RAW
 
 
+@pytest.mark.parametrize("late", range(LOOKS_AFTER_MADE))
+@pytest.mark.parametrize("wanted", [XDM, RAW], ids=["xdm", "raw"])
+def test_a_create_ends_when_another_one_would_find_what_it_made(wanted: Wanted, late: int) -> None:
+    """Lists may lag behind what was made, and the same command at once must not make a second set."""
+    platform = Platform(late=late)
+    first = Run(platform)
+    made = first.create(wanted)
+    second = Run(platform)
+    assert [part.id for part in second.create(wanted).parts] == [part.id for part in made.parts]
+    assert set(platform.counts.values()) == {1}
+    assert first.warnings == second.warnings == []
+    assert first.waits[:late] == [0.5, 1.0, 2.0, 4.0][:late]
+
+
+def test_what_lists_do_not_show_in_time_is_said() -> None:
+    """It is made, and the run goes on; whoever repeats it has to wait, and is told so for each object."""
+    run = Run(Platform(late=1_000))
+    run.create(XDM)
+    assert set(run.told.values()) == {"made"}
+    assert run.waits == [0.5, 1.0, 2.0, 4.0] * len(ONE_OF_EACH)
+    assert len(run.warnings) == len(ONE_OF_EACH)
+    expected = "the dataflow flows-1 was made, but is not listed yet: wait a minute before you repeat this command"
+    assert run.warnings[-1] == expected
+
+
+def test_a_network_that_goes_when_all_is_made_costs_no_more_than_a_warning() -> None:
+    """The connection is there, and its destination is to be had."""
+    platform = Platform()
+    platform.interfere = cut_at(XDM_REQUESTS - 1, done=False, down=True)
+    run = Run(platform)
+    assert run.create(XDM).flow.id == "flows-1"
+    assert "flows-1 was made, but is not listed yet" in run.warnings[0]
+
+
+@pytest.mark.parametrize("wanted", [XDM, RAW], ids=["xdm", "raw"])
+def test_what_the_configuration_names_is_found_before_lists_show_it(wanted: Wanted) -> None:
+    """A dataflow leads by ids to everything that it joins, and ids do not lag."""
+    platform = Platform(late=1_000)
+    first = Run(platform).create(wanted)
+    run = Run(platform)
+    second = run.create(wanted, Standing(first.inlet_url, first.flow.id))
+    assert [part.id for part in second.parts] == [part.id for part in first.parts]
+    assert set(platform.counts.values()) == {1}
+    assert run.warnings == []
+
+
+@pytest.mark.parametrize("flow_id", ["flows-1", "gone", "../connections/1?x#y"])
+def test_a_dataflow_in_the_configuration_that_is_not_ours_changes_nothing(flow_id: str) -> None:
+    """Another connection's, one that was deleted, or no id at all."""
+    platform = Platform()
+    Run(platform).create(replace(XDM, name="other"))
+    made = Run(platform).create(XDM, Standing("https://dcs.adobedc.net/collection/other", flow_id))
+    assert made.flow.id == "flows-2"
+    assert platform.counts == dict.fromkeys(ONE_OF_EACH, 2)
+
+
+def test_nothing_is_made_where_it_would_not_fit() -> None:
+    """Whoever has a place for it is asked before the first object: with what is there, or None."""
+    platform = Platform()
+    asked = []
+
+    def fits(inlet_url: str | None, flow_id: str | None) -> None:
+        asked.append((inlet_url, flow_id))
+        raise LookupError
+
+    def create(standing: Standing) -> None:
+        run = Run(platform)
+        told: dict[str, Any] = {"on_part": run.parts.append, "warn": run.warnings.append}
+        with pytest.raises(LookupError):
+            Creator(run.client, XDM, **told, standing=standing, fits=fits).run()
+
+    create(Standing())
+    assert platform.creates == []
+    made = Run(platform).create(XDM)
+    creates = len(platform.creates)
+    create(Standing())
+    create(Standing(None, made.flow.id))
+    assert len(platform.creates) == creates
+    assert asked == [(None, None), (made.inlet_url, None), (made.inlet_url, made.flow.id)]
+
+
 def test_an_object_that_was_made_after_all_is_one_too_many_and_no_third_is_made() -> None:
     """Where it showed later than anybody waits, the run goes on with its own, says so the next time, and adds none."""
     platform = Platform(late=10)
@@ -230,6 +316,59 @@ def test_of_several_that_nothing_uses_the_oldest_enabled_one_is_taken() -> None:
     assert run.create(XDM).parts[0].id == "old"
     assert "off" in run.warnings[0]
     assert "young" in run.warnings[0]
+
+
+def twice(platform: Platform, kind: str, **more: Any) -> dict[str, Any]:
+    """A younger object like the first of its kind; lists show it last."""
+    (first,) = platform.objects[kind]
+    second = {**first, "id": f"{kind}-2", "createdAt": first["createdAt"] + 1, **more}
+    platform.objects[kind].append(second)
+    return second
+
+
+def test_of_several_base_connections_the_one_with_the_dataflow_is_taken() -> None:
+    """The older one has a source connection that nothing uses: a dataflow more on it would be a second one."""
+    platform = Platform()
+    Run(platform).create(XDM)
+    younger = twice(platform, "connections")
+    source = twice(platform, "sourceConnections", baseConnectionId=younger["id"])
+    platform.objects["flows"][0]["sourceConnectionIds"] = [source["id"]]
+    run = Run(platform)
+    assert [part.id for part in run.create(XDM).parts] == [
+        "connections-2",
+        "sourceConnections-2",
+        "targetConnections-1",
+        "flows-1",
+    ]
+    assert platform.counts == {**ONE_OF_EACH, "connections": 2, "sourceConnections": 2}
+    assert "connections-2 is taken" in run.warnings[0]
+
+
+def test_of_several_target_connections_the_one_of_our_dataflow_is_taken() -> None:
+    """Not the one of a dataflow of that name from another inlet."""
+    platform = Platform()
+    Run(platform).create(XDM)
+    younger = twice(platform, "targetConnections")
+    twice(platform, "flows", sourceConnectionIds=["another"])
+    platform.objects["flows"][0]["targetConnectionIds"] = [younger["id"]]
+    made = Run(platform).create(XDM)
+    assert (made.parts[2].id, made.flow.id) == (younger["id"], "flows-1")
+
+
+def test_of_several_whole_connections_that_of_the_configuration_is_taken() -> None:
+    """By its dataflow, or by its inlet URL where it names no dataflow."""
+    platform = Platform()
+    first = Run(platform).create(XDM)
+    inlet = "https://dcs.adobedc.net/collection/2"
+    auth = platform.objects["connections"][0]["auth"]
+    younger = twice(platform, "connections", auth={**auth, "params": {**auth["params"], "inletUrl": inlet}})
+    source = twice(platform, "sourceConnections", baseConnectionId=younger["id"])
+    twice(platform, "flows", sourceConnectionIds=[source["id"]])
+    assert Run(platform).create(XDM).flow.id == first.flow.id
+    for standing in (Standing(None, "flows-2"), Standing(inlet), Standing(inlet, "gone")):
+        made = Run(platform).create(XDM, standing)
+        assert (made.inlet_url, made.flow.id) == (inlet, "flows-2")
+    assert len(platform.creates) == len(ONE_OF_EACH)
 
 
 def test_a_disabled_dataflow_is_taken_with_a_warning() -> None:
@@ -269,7 +408,7 @@ def test_a_conflict_of_409_is_looked_up() -> None:
     [
         ({"data_type": "raw", "mapping": PAIRS}, "base connection: .*it takes 'xdm' data, and 'raw' is wanted"),
         ({"authenticated": False}, "base connection: .*it is authenticated, and an open one is wanted"),
-        ({"mapping": PAIRS}, "dataflow: .*it has no mapping"),
+        ({"mapping": PAIRS}, "dataflow: .*flows-1, and it has no mapping"),
     ],
 )
 def test_a_connection_of_that_name_which_is_another_one_is_left_alone(change: dict[str, Any], words: str) -> None:
@@ -278,7 +417,7 @@ def test_a_connection_of_that_name_which_is_another_one_is_left_alone(change: di
     Run(platform).create(XDM)
     with pytest.raises(ServiceError, match=words):
         Run(platform).create(replace(XDM, **change))
-    assert {**platform.counts, "mappingSets": 0} == {**ONE_OF_EACH, "mappingSets": 0}
+    assert platform.counts == ONE_OF_EACH
 
 
 def test_another_dataset_under_the_same_name_is_refused() -> None:
@@ -478,6 +617,54 @@ def test_an_account_without_credentials_is_an_error_with_its_own_remedy() -> Non
     account.state = HoldState.OFFLINE
     with pytest.raises(ServiceUnavailable):
         Run(Platform(), FlowService(account, "adobe")).create(XDM)
+
+
+TOKEN, SECRET = "eyJhbGciOiJSUzI1NiJ9/+=.e30.c2ln", "p8e-client+secret/of/ours"
+
+
+class Keeping(Renewing):
+    """An account with a client secret."""
+
+    client_secret = Secret(SECRET)
+
+
+@pytest.mark.parametrize("shown", [TOKEN, SECRET, f"token={quote_plus(TOKEN)}&x", f"Bearer {TOKEN}" * 20])
+@pytest.mark.parametrize(
+    "answered",
+    [
+        lambda shown: answer(400, {"errorCode": "1100-400", "message": f"bad header {shown}"}),
+        lambda shown: HttpResponse(400, {}, json.dumps({"errors": [{"title": shown}]}).replace("/", "\\/").encode()),
+        lambda shown: HttpResponse(400, {}, json.dumps([shown]).replace("=", "\\u003d").encode()),
+        lambda shown: HttpResponse(404, {}, f"no such thing: {shown}".encode()),
+        lambda shown: answer(403, {"detail": {"report": [shown]}}),
+        lambda shown: answer(401, {"error_code": "401013", "message": shown}),
+        lambda shown: NotSent(f"{shown} is no header", code="settings"),
+        lambda shown: MaybeSent(f"cut after {shown}", code="read"),
+    ],
+)
+def test_no_error_repeats_a_secret_even_where_the_service_does(
+    shown: str, answered: Callable[[str], HttpResponse | Exception]
+) -> None:
+    """Token and client secret, however they are escaped and wherever the text is shortened."""
+
+    def echo(request: HttpRequest) -> HttpResponse:
+        found = answered(shown)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    with pytest.raises(ServiceError) as caught:
+        Run(echo, FlowService(Keeping(TOKEN), "adobe")).create(XDM)
+    assert not any(secret[:12] in str(caught.value) for secret in (TOKEN, SECRET))
+
+
+def test_what_the_service_has_stored_of_a_secret_is_not_shown_either() -> None:
+    """A name or a state is a text like any other."""
+    platform = Platform()
+    Run(platform).create(XDM)
+    platform.objects["connections"][0]["state"] = f"waits for {TOKEN}"
+    (found,) = connections(Run(platform, FlowService(Keeping(TOKEN), "adobe")).client)
+    assert found.state == "waits for ***"
 
 
 def test_looking_is_repeated_with_longer_waits_and_then_given_up() -> None:

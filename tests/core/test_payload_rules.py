@@ -17,10 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgequeue.destinations.adobe_events import complete, stamp
-from edgequeue.destinations.base import REFERENCE_LENGTH_MAX
 from edgequeue.destinations.payload import DEPTH_MAX, encode_json, reference_at, require_object, split_document
 from edgequeue.errors import InvalidEvent
-from edgequeue.model import ID_PLACEHOLDER
+from edgequeue.model import ID_PLACEHOLDER, REFERENCE_LENGTH_MAX
 
 WALL_MS = 1_795_236_078_123
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,6 +62,52 @@ def test_it_is_waited_for_once(tmp_path: Path) -> None:
         clock.step_wall(-86_400)
         again.enqueue(event_for("adobe-edge"))
         assert again.sync().delivered == 1
+
+
+def test_taking_it_out_of_the_configuration_ends_the_wait(tmp_path: Path) -> None:
+    """Who knows better may send at once."""
+    clock = ManualClock()
+    queue, _ = opened(tmp_path, clock, 300)
+    with queue:
+        queue.enqueue(event_for("adobe-edge"))
+        queue.sync()
+        places = [replace(one, not_before=None) for one in queue.destinations.values()]
+    network = ScriptedTransport(then=accept)
+    with EventQueue(tmp_path / "queue.db", places, clock=clock, transport=lambda _: network) as queue:
+        assert queue.status().destinations["web"].state == "ok"
+        assert queue.sync().delivered == 1
+
+
+@pytest.mark.parametrize("passed_seconds", [3, 200])
+def test_another_moment_is_waited_for_anew(tmp_path: Path, passed_seconds: float) -> None:
+    """A dataflow that was made again within or after the first wait, with nothing sent in between, has its own."""
+    clock = ManualClock()
+    queue, _ = opened(tmp_path, clock, 100)
+    with queue:
+        queue.enqueue(event_for("adobe-edge"))
+        queue.sync()
+    clock.advance(passed_seconds)
+    queue, network = opened(tmp_path, clock, 600)
+    with queue:
+        assert queue.status().destinations["web"].state == "waiting"
+        clock.advance(590)
+        assert queue.sync().delivered == 0
+        clock.advance(11)
+        assert queue.sync().delivered == 1
+    assert len(network.requests) == 1
+
+
+def test_a_shorter_wait_takes_the_place_of_a_longer(tmp_path: Path) -> None:
+    """Who mistyped the moment mends the file, and the wait is mended."""
+    clock = ManualClock()
+    queue, _ = opened(tmp_path, clock, 3000)
+    with queue:
+        queue.enqueue(event_for("adobe-edge"))
+        queue.sync()
+    queue, _ = opened(tmp_path, clock, 10)
+    with queue:
+        clock.advance(11)
+        assert queue.sync().delivered == 1
 
 
 def test_a_clock_in_the_past_waits_an_hour_at_most(tmp_path: Path) -> None:

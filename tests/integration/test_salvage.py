@@ -21,8 +21,8 @@ from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.learning import UNECHOED_TURNS_MAX
 from edgequeue.model import HttpRequest, HttpResponse, Priority
 from edgequeue.retry import HoldState
-from edgequeue.sending import Turn
 from edgequeue.testing import ManualClock, MemoryStore, ScriptedTransport, accept, event_for
+from edgequeue.turns import Turn
 from edgequeue.worker import Worker
 
 EDGE = AdobeEdge("web", datastream_id="d")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgequeue import AdobeDccs, AdobeEdge, EventQueue
+from edgequeue.destinations.base import Destination
 from edgequeue.destinations.framing import JSON_TYPE, SMILE_TYPE
 from edgequeue.emulator import Emulator, smile
 from edgequeue.learning import JSON_MS
@@ -17,6 +18,9 @@ from edgequeue.model import HttpRequest, HttpResponse
 from edgequeue.testing import ManualClock, ScriptedTransport, accept, event_for, response
 
 SCHEMA = "https://ns.adobe.com/contoso/schemas/1"
+TILL = AdobeDccs(
+    "till", endpoint="https://dcs.example/collection/i", dataset_id="s", schema_id=SCHEMA, batch_bytes_max=60_000
+)
 EDGE = AdobeEdge("web", datastream_id="d", endpoint="https://server.example", encoding="smile")
 
 
@@ -111,12 +115,23 @@ def test_a_service_that_does_not_take_smile_gets_json_for_a_day(tmp_path: Path) 
     assert types(3) == [SMILE_TYPE, JSON_TYPE]
 
 
-def test_a_page_with_415_says_nothing_about_the_encoding(tmp_path: Path) -> None:
-    """A portal in between knows nothing of what the service takes."""
+def test_a_page_with_415_is_followed_by_json_too(tmp_path: Path) -> None:
+    """What stands before the service may be what does not know Smile; the try costs nothing."""
     page = HttpResponse(415, {"content-type": "text/html"}, b"<html>no</html>")
     network = ScriptedTransport([page], then=lambda request: accept(in_json(request)))
     with EventQueue(tmp_path / "queue.db", [EDGE], transport=lambda _: network) as queue:
         queue.enqueue(event_for("adobe-edge"))
-        assert queue.sync().delivered == 0
         assert queue.sync().delivered == 1
-    assert {request.headers["content-type"] for request in network.requests} == {SMILE_TYPE}
+    assert [request.headers["content-type"] for request in network.requests] == [SMILE_TYPE, JSON_TYPE]
+
+
+@pytest.mark.parametrize("place", [EDGE, replace(TILL, encoding="smile")])
+def test_an_event_that_smile_makes_larger_travels_in_json(tmp_path: Path, place: Destination) -> None:
+    """Fractions take more room in it: what was small enough at enqueue must not be too large when it is sent."""
+    network = ScriptedTransport(then=lambda request: accept(in_json(request)))
+    with EventQueue(tmp_path / "queue.db", [place], transport=lambda _: network) as queue:
+        queue.enqueue(event_for(place.type, readings=[n / 10 for n in range(8000)]))
+        queue.enqueue(event_for(place.type, readings=[n / 10 for n in range(7000)]))
+        assert queue.sync().delivered == 2
+    assert all(request.headers["content-type"] == JSON_TYPE for request in network.requests)
+    assert all(len(request.body) < 60_000 for request in network.requests)

@@ -73,8 +73,9 @@ class Webhook(Destination):
 
     def encode(self, batch: Batch) -> HttpRequest:
         """One request. The same batch always makes the same bytes."""
-        headers = {**self.headers(), "x-source": self.source, "idempotency-key": batch.request_id}
-        return HttpRequest("POST", self.endpoint, headers, self.framing.document(batch.items))
+        headers, body = self.written(batch)
+        headers |= {"x-source": self.source, "idempotency-key": batch.request_id}
+        return HttpRequest("POST", self.endpoint, headers, body)
 
     def interpret(self, batch: Batch, response: HttpResponse) -> Outcome:
         """What the answer means for each event. When in doubt an event is kept: only a definite refusal kills it."""

@@ -1,0 +1,47 @@
+"""What a turn of sending did, for those who run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from edgequeue.model import Batch
+from edgequeue.outcome import Settlement
+from edgequeue.retry import Hold
+from edgequeue.store.base import Lease
+
+
+class Turn(NamedTuple):
+    """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None if nothing is pending.
+
+    `leased` is False where another worker holds the lease, `paced` where only `requests_per_second_max` made it wait,
+    `omitted` where due events were left out because the destination was in trouble.
+    """
+
+    claimed: int = 0
+    delivered: int = 0
+    dead: int = 0
+    requests: int = 0
+    deferred: frozenset[int] = frozenset()
+    next_due_ms: int | None = None
+    leased: bool = True
+    paced: bool = False
+    omitted: bool = False
+
+
+Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
+"""Told after each settled turn: what was settled, and what holds the destination back now."""
+
+
+def turn_of(settled: Sequence[tuple[Batch, Settlement]], hold: Hold) -> Turn:
+    """The sum of what was settled."""
+    delivered = dead = requests = 0
+    deferred: set[int] = set()
+    for batch, settlement in settled:
+        delivered += len(settlement.delivered)
+        dead += len(settlement.deaths)
+        requests += not settlement.unsent
+        ended = {sequence for _, sequence in settlement.delivered} | {death.sequence for death in settlement.deaths}
+        deferred.update(record.sequence for record in batch.records if record.sequence not in ended)
+    claimed = sum(len(batch) for batch, _ in settled)
+    return Turn(claimed, delivered, dead, requests, frozenset(deferred), hold.until_ms or None)
