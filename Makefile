@@ -31,6 +31,10 @@ demo: $(VENV)/run.stamp ## The whole story in a minute: offline, sell, power cut
 test: $(VENV)/dev.stamp ## Every test
 	$(BIN)/python -m pytest -q $(ARGS)
 
+.PHONY: simulate
+simulate: $(VENV)/dev.stamp ## Worlds in which everything fails: SEEDS=1000000 for a night, SEED=17 for one of them in full
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) --disk $(or $(DISK),memory)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Style, types and import layers
 	$(BIN)/ruff check .

@@ -66,6 +66,7 @@ class Sending:
         self._lease: Lease | None = None
         self._paced_until_ms = 0
         self._unsettled: list[tuple[int, tuple[Batch, Settlement]]] = []
+        self._heeded = Hold()  # the longest plea to wait of the turn under way
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
@@ -73,6 +74,16 @@ class Sending:
         """One turn. `by_hand` skips our own backoff and a pause for this turn, never a wait the service asked for."""
         if not self.acquire():
             return Turn(leased=False)
+        try:
+            return self._step(by_hand, events_max)
+        except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
+            log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
+            assert self._lease is not None
+            self._store.release(self._lease)
+            self._lease = None
+            return Turn(leased=False)
+
+    def _step(self, by_hand: bool, events_max: int | None) -> Turn:
         self._write_down()
         now_ms = self._store.now_ms()
         if self.hold.waits(now_ms, by_hand=by_hand):
@@ -100,25 +111,19 @@ class Sending:
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self.hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(offline, loads, now_ms, by_hand)
-        try:
-            turn = self._send(*written, signed, by_hand)
-        except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
-            log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
-            assert self._lease is not None
-            self._store.release(self._lease)
-            self._lease = None
-            return Turn(leased=False)
+        turn = self._send(*written, signed, by_hand)
         return turn._replace(dead=turn.dead + buried, omitted=omitted)
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
         if self._lease is not None:
             return True
-        lease = self._store.acquire(self.destination.name, self.kind)
+        name = self.destination.name
+        lease = self._store.acquire(name, self.kind)
         if lease is None:
             return False
         try:  # without these the lease is worth nothing: give it back, and begin anew next time
-            rescued, name = self._store.rescue(lease), self.destination.name
+            rescued = self._store.rescue(lease)
             hold, learned = self._store.hold(name), self._store.learned(name)
             if self._judge.take(hold, learned, self._store.now_ms(), self._store.wall_ms()):
                 self._store.set_hold(name, self.hold)
@@ -129,10 +134,8 @@ class Sending:
         if hold.problem is not None and self.kind != "sync":  # a sync says it at its end
             self._judge.say()
         if rescued:
-            extra = {"action": "rescue", "destination": self.destination.name, "requests": rescued}
-            log.warning(
-                "%s: %d requests of a dead worker have an unknown outcome", self.destination.name, rescued, extra=extra
-            )
+            extra = {"action": "rescue", "destination": name, "requests": rescued}
+            log.warning("%s: %d requests of a dead worker have an unknown outcome", name, rescued, extra=extra)
         return True
 
     def _loads(self, now_ms: int, events_max: int | None, by_hand: bool) -> tuple[list[Load], int, bool]:
@@ -143,8 +146,7 @@ class Sending:
         assert self._lease is not None
         self._judge.begin(now_ms)
         destination = self._judge.destination
-        limits = destination.limits
-        limits = replace(limits, bytes_max=self._judge.learned.room(limits.bytes_max, now_ms))
+        limits = replace(destination.limits, bytes_max=self._judge.learned.room(destination.limits.bytes_max, now_ms))
         loads_max = self.destination.requests_in_flight_max
         if self.hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
             loads_max = 1
@@ -186,6 +188,7 @@ class Sending:
             for batch, request in zip(batches, requests, strict=True)
         ]
         self._couriers.ready(len(requests))
+        self._heeded = Hold()
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
         answers, interruption = self._couriers.send_all(requests, credentials, self._heed)
         now_ms = self._store.now_ms()
@@ -205,8 +208,9 @@ class Sending:
         problem = Problem("asked_to_wait", "the service asked for patience", "It goes on by itself then.")
         signal = Signal(HoldState.BACKING_OFF, problem, seconds)
         hold = next_hold(self.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
+        self._heeded = max(self._heeded, hold, key=lambda one: one.asked_until_ms)  # a shorter one shortens nothing
         try:
-            self._store.set_hold(self.destination.name, hold)
+            self._store.set_hold(self.destination.name, self._heeded)
         except StoreError as error:
             log.error("%s: the wait could not be written down: %s", self.destination.name, error)
 

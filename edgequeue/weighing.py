@@ -204,8 +204,12 @@ def _strange(trip: Trip, learned: Learned, beside: bool) -> bool:
 
 
 def _batch_at_fault(trip: Trip, learned: Learned, beside: bool, wait_seconds: float) -> Outcome:
-    """Split a batch that failed beside an acceptance, or after one; without any it is the service that fails."""
-    outcome = trip.outcome
+    """Split a batch that failed beside an acceptance, or after one; without any it is the service that fails.
+
+    A suspect in it travels alone from now on: with others it would fail them again and again, and nothing be proven.
+    """
+    suspects = (position for position, one in enumerate(trip.batch.records) if one.sequence in learned.suspects)
+    outcome = replace(trip.outcome, alone=frozenset(suspects))
     if not (beside or learned.probed or trip.batch.records[0].travel_max is not None):
         return outcome
     signal = outcome.signal

@@ -93,7 +93,8 @@ def dry_run(wanted: Wanted, service: FlowService, *, as_json: bool) -> None:
         if found["body"] is not None:
             click.echo("\n" + json.dumps(found["body"], indent=2, ensure_ascii=False))
         click.echo()
-    click.echo("Nothing was sent. What is found is not made, what is made is looked up again; of lists the first page is shown.", err=True)
+    click.echo("Nothing was sent. What is found is not made, and what is made is looked up again.", err=True)
+    click.echo("Of lists the first page is shown.", err=True)
 
 
 def _request(call: Call, service: FlowService) -> dict[str, Any]:

@@ -108,7 +108,10 @@ class Store(Protocol):
         """Close the requests a dead worker left open, as unknown; their events are pending again. Returns how many."""
 
     def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
-        """Due records in no open request, by priority, then age; at least one where one is due, whatever its size."""
+        """Due records in no open request, by priority, then age; at least one where one is due, whatever its size.
+
+        LeaseLost where the lease is somebody else's by now: who has nothing to send must learn of it too.
+        """
 
     def next_due_ms(self, name: str) -> int | None:
         """When the next pending record that is in no open request falls due; None when there is none."""

@@ -101,6 +101,7 @@ class Delivery:
         claimed: list[Claimed] = []
         room = bytes_max
         with self._database.read() as connection:
+            self._require(connection, lease)
             travelling = open_sequences(connection, lease.destination)
             rows = connection.execute(_CLAIM, (lease.destination, now_ms))
             for sequence, priority, attempts, travel_max, payload, checksum, codec in rows:
@@ -130,9 +131,7 @@ class Delivery:
         """Open a row per request, all in one commit."""
         numbers = []
         with self._database.write() as connection:
-            fence = connection.execute("SELECT fence FROM destinations WHERE id = ?", (lease.destination,)).fetchone()
-            if fence is None or fence[0] != lease.fence:
-                raise LeaseLost(f"{self._database.path}: another worker has the lease of {lease.name!r}")
+            self._require(connection, lease)
             for request_id, sequences, size in requests:
                 row = (request_id, lease.destination, lease.fence, now_ms, len(sequences), size)
                 ends = (min(sequences), max(sequences), pack(sequences))
@@ -144,8 +143,7 @@ class Delivery:
     ) -> None:
         """Apply settlements in one commit."""
         with self._database.write() as connection:
-            fence = connection.execute("SELECT fence FROM destinations WHERE id = ?", (lease.destination,)).fetchone()
-            if fence is None or fence[0] != lease.fence:
+            if not _is_current(connection, lease):
                 for number, settlement in closings:
                     _apply_late(connection, lease, number, settlement, now_ms)
                 return
@@ -156,10 +154,19 @@ class Delivery:
             if learned is not None:
                 _keep(connection, lease.destination, "learned", encode_learned(learned))
 
+    def _require(self, connection: sqlite3.Connection, lease: Lease) -> None:
+        if not _is_current(connection, lease):
+            raise LeaseLost(f"{self._database.path}: another worker has the lease of {lease.name!r}")
+
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
         """Set records aside that were never sent."""
         with self._database.write() as connection:
             _bury(connection, lease.destination, deaths, now_ms)
+
+
+def _is_current(connection: sqlite3.Connection, lease: Lease) -> bool:
+    row = connection.execute("SELECT fence FROM destinations WHERE id = ?", (lease.destination,)).fetchone()
+    return row is not None and bool(row[0] == lease.fence)
 
 
 def open_sequences(connection: sqlite3.Connection, destination: int) -> set[int]:

@@ -99,10 +99,10 @@ def _last_seen_ms(connection: sqlite3.Connection) -> int:
     """The newest queue time that is written anywhere.
 
     Holds count too: hours of trying offline write nothing else, and a clock set back to before them would leave the
-    destination waiting for those hours again.
+    destination waiting for those hours again. One that waits for `not_before` has begun, and nothing was tried.
     """
     holds = connection.execute("SELECT hold FROM destinations WHERE hold IS NOT NULL").fetchall()
-    tried = [decode_hold(hold).tried_ms for (hold,) in holds]
+    tried = [max(hold.since_ms, hold.tried_ms) for hold in (decode_hold(row) for (row,) in holds)]
     return max(int(connection.execute(_LAST_SEEN).fetchone()[0]), *tried, 0)
 
 

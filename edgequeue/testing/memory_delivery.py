@@ -140,6 +140,7 @@ class Delivering:
 
     @alone
     def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
+        self._require(lease)
         claimed: list[Claimed] = []
         for event in self._idle(lease.destination):
             if event.not_before_ms > now_ms:
@@ -158,8 +159,7 @@ class Delivering:
 
     @alone
     def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
-        if self._place(lease.name).fence != lease.fence:
-            raise LeaseLost(f"another worker has the lease of {lease.name!r}")
+        self._require(lease)
         numbers = []
         for request_id, sequences, size in requests:
             self._last_number += 1
@@ -270,6 +270,10 @@ class Delivering:
     @alone
     def change_counter(self) -> int:
         return self._changes
+
+    def _require(self, lease: Lease) -> None:
+        if self._place(lease.name).fence != lease.fence:
+            raise LeaseLost(f"another worker has the lease of {lease.name!r}")
 
     def _place(self, name: str) -> Place:
         place = self._places.get(name)

@@ -546,14 +546,17 @@ class StoreContract:
         counts = store.counts()
         assert (counts.delivered, counts.dead, counts.balanced) == (1, 0, True)
 
-    def test_under_a_lost_lease_nothing_is_recorded(self, store: Store) -> None:
+    def test_under_a_lost_lease_nothing_is_claimed_or_recorded(self, store: Store) -> None:
         """So nothing is sent: somebody else does that now."""
         (event_id,) = put(store)
         old = lease_of(store)
+        records = claim(store, old)
         store.release(old)
         lease_of(store)
         with pytest.raises(LeaseLost):
-            send(store, old)
+            claim(store, old)
+        with pytest.raises(LeaseLost):
+            send(store, old, records)
         assert statuses(store, [event_id]) == ["pending"]
         assert store.requests(None, None) == []
 

@@ -143,8 +143,13 @@ class TwoStores(RuleBasedStateMachine):
         holders = list(self.leases.values())
         lease = data.draw(st.sampled_from(holders * 4 + self.lost[-1:]))
         now_ms = self.disk.now_ms()
-        claimed = self.disk.claim(lease.disk, now_ms, events_max, bytes_max)
-        twin = self.memory.claim(lease.memory, now_ms, events_max, bytes_max)
+        if lease in self.lost:
+            for store, one in zip((self.disk, self.memory), lease, strict=True):
+                with pytest.raises(LeaseLost):
+                    store.claim(one, now_ms, events_max, bytes_max)
+        holder = self.leases[lease.disk.name]
+        claimed = self.disk.claim(holder.disk, now_ms, events_max, bytes_max)
+        twin = self.memory.claim(holder.memory, now_ms, events_max, bytes_max)
         assert [_anonymous(one) for one in claimed] == [_anonymous(one) for one in twin]
         if not claimed:
             return

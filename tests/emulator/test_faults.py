@@ -6,6 +6,7 @@ import json
 import socket
 from email.utils import parsedate_to_datetime
 
+import backoff
 import httpx
 import pytest
 
@@ -263,8 +264,9 @@ def test_going_offline_over_http_is_answered_first(client):
     with Emulator() as emulator:
         answer = client.post(f"{emulator.url}/_emulator/faults", json="offline:seconds=0.01")
         assert answer.status_code == 200
-        with httpx.Client(trust_env=False, transport=httpx.HTTPTransport(retries=6)) as patient:
-            assert patient.get(f"{emulator.url}/_emulator/arrived").status_code == 200
+        with httpx.Client(trust_env=False) as patient:
+            back = backoff.on_exception(backoff.expo, httpx.TransportError, max_tries=8, factor=0.01)(patient.get)
+            assert back(f"{emulator.url}/_emulator/arrived").status_code == 200
 
 
 def test_a_fault_can_let_requests_pass_before_it(emulator, collect, batch, edge_event, dccs_message):

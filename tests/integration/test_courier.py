@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from edgequeue.courier import Couriers
 from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.model import HttpRequest, HttpResponse, Priority
+from edgequeue.retry import Hold
 from edgequeue.testing import SILENCE, ManualClock, MemoryStore, ScriptedTransport, event_for, response
 from edgequeue.worker import Worker
 from tests.support import eventually
@@ -73,3 +75,40 @@ def test_a_plea_to_wait_outlives_a_stop_of_ours() -> None:
     worker.step()
     worker.close()
     assert store.hold("web").asked_until_ms == store.now_ms() + 60_000
+
+
+class Written(MemoryStore):
+    """Remembers each hold that was written apart from a settled turn."""
+
+    def __init__(self) -> None:
+        super().__init__(ManualClock())
+        self.asked_ms: list[int] = []
+
+    def set_hold(self, name: str, hold: Hold) -> None:
+        super().set_hold(name, hold)
+        self.asked_ms.append(hold.asked_until_ms - self.now_ms())
+
+
+def test_a_shorter_plea_does_not_shorten_a_longer_one() -> None:
+    """Of three requests one is told to wait for five minutes and the next for a second: five minutes are on disk, also
+    if the process dies before the third is answered.
+    """
+    store = Written()
+
+    def after(count: int, answer: HttpResponse) -> Callable[[HttpRequest], HttpResponse]:
+        def wait(request: HttpRequest) -> HttpResponse:
+            eventually(lambda: len(store.asked_ms) >= count)
+            return answer
+
+        return wait
+
+    long, short = response(429, {}, retry_after="300"), response(503, {}, retry_after="1")
+    network = ScriptedTransport([after(0, long), after(1, short)], then=after(2, response(500, {})))
+    place = AdobeEdge("web", datastream_id="d", batch_events_max=1, requests_in_flight_max=3)
+    store.register("web", place.type)
+    for number in range(3):
+        store.put("web", place.check(event_for(place.type, number=number), store.wall_ms()), Priority.NORMAL, 1.0)
+    worker = Worker(store, place, network, kind="test")
+    worker.step()
+    worker.close()
+    assert store.asked_ms == [300_000, 300_000]

@@ -15,8 +15,11 @@ from edgequeue.errors import QueueBusy
 from edgequeue.model import HttpResponse, Priority, Problem
 from edgequeue.retry import Hold, HoldState
 from edgequeue.store.facade import SqliteStore
-from edgequeue.testing import ManualClock, MemoryStore, ScriptedTransport, accept, response
+from edgequeue.store.lease import lease_path
+from edgequeue.testing import ManualClock, MemoryStore, ScriptedTransport, accept, event_for, response
 from edgequeue.worker import Worker
+from tests.conftest import MakeStore
+from tests.support import kill, lease_of, send
 
 EVENT = {"xdm": {"identityMap": {"Till": [{"id": "till-7", "primary": True}]}}}
 
@@ -129,6 +132,21 @@ def test_a_worker_without_its_lease_stops_sending(tmp_path: Path) -> None:
             assert second.status().ledger.balanced
             assert second.status().ledger.pending == 0
             assert all(count <= 2 for count in service.arrived.by_id.values())
+
+
+def test_a_worker_with_nothing_to_send_learns_that_its_lease_is_gone(make_store: MakeStore) -> None:
+    """The other one died with all events in an open request: who has only these left must rescue them, not wait."""
+    first, second = make_store(), make_store()
+    place = AdobeEdge("web", datastream_id="d")
+    first.register(place.name, place.type)
+    worker = Worker(first, place, ScriptedTransport(then=accept), kind="run")
+    assert worker.step().leased
+    lease_path(first.path, place.name).unlink()
+    first.put(place.name, place.check(event_for(place.type), first.wall_ms()), Priority.NORMAL, 1.0)
+    kill(second, send(second, lease_of(second)))
+    assert not worker.step().leased
+    assert worker.step().delivered == 1
+    worker.close()
 
 
 class _FailingAtFirst(MemoryStore):

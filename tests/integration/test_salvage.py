@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import ceil, log2
 from random import Random
 from urllib.parse import urlsplit
@@ -206,6 +207,22 @@ def test_a_500_that_follows_one_event_kills_it_only_before_a_witness(rig: Rig) -
     alone = [trip for trip in record.history if trip.http_status == 500]
     assert (record.status, record.error.status if record.error else None) == ("dead", 500)
     assert len(alone) >= 5
+
+
+def test_a_suspect_is_convicted_also_where_one_request_goes_out_at_a_time() -> None:
+    """With each new event it would fail that one's first try, for ever: so it travels alone, and they bear witness."""
+    rig = Rig(replace(EDGE, requests_in_flight_max=1))
+    rig.put()
+    rig.service = for_poison("P-1", plain(500))
+    rig.worker.step()
+    for number in range(60):  # whenever it is due, there is a new one beside it
+        rig.put()
+        rig.clock.advance(900)
+        while rig.counts()[0] == number:
+            rig.worker.step()
+            rig.clock.advance(1)
+    assert rig.counts() == (60, 1, 0)
+    rig.worker.close()
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.4, 0.6, 0.75])
