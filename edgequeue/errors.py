@@ -11,7 +11,7 @@
     │   ├── LeaseLost                           another worker sends to the destination now; nothing was sent
     │   ├── StoreDamaged                        a damaged database that could not be salvaged; it is never deleted
     │   │   └── NotAQueue                       somebody else's file; it is never touched
-    │   ├── FileReplaced                        another process has put a new file in place; it is opened anew by itself
+    │   ├── FileReplaced                        the file was deleted or replaced; what is there now is opened by itself
     │   └── SchemaError                         the tables are not of this version
     │       └── SchemaTooNew                    written by a newer edgequeue
     ├── ServiceError                            Adobe's Flow Service refused a step; what was made before stays
@@ -90,7 +90,9 @@ class NotAQueue(StoreDamaged):
 
 
 class FileReplaced(StoreError):
-    """Another file has the database's name now, because another process salvaged it; never leaves the store."""
+    """Another file has the database's name now, or none: it was salvaged by another process, replaced, or deleted. The
+    store opens what is there and does the same again; only a file that is replaced over and over lets this out.
+    """
 
 
 class LeaseLost(StoreError):

@@ -27,6 +27,7 @@ class Lease:
     name: str
     fence: int
     lock: Any  # what the store needs to let go of it
+    queue_id: str = ""  # of the queue that gave it: another file under the same path knows nothing of it
 
 
 class NewRequest(NamedTuple):

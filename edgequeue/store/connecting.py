@@ -32,7 +32,10 @@ def connect(
     path: Path, *, durability: str = "full", writing: bool = True, page_bytes: int = PAGE_BYTES
 ) -> sqlite3.Connection:
     """A connection with edgequeue's pragmas. Raises what sqlite3 raises; `translated` makes it ours."""
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
+    place = f"{path.as_uri()}?mode=rw"  # SQLite would make a missing file, which everybody may read
+    connection = sqlite3.connect(
+        place, uri=True, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
     try:
         run = connection.execute
         # While another process recovers the log after a crash, even a read is told to wait.

@@ -81,6 +81,7 @@ class SqliteStore(Mending):
         self._books, self._upkeep = Books(self._database, clock), Upkeep(self._database, ids, clock)
         self._archive: Archive | None = None
         self._intake.take_over(self.queue_id, clock)
+        self._delivery.take_over(ids)
         self._numbers = {name: self._books.register(name, type_name) for name, type_name in self._types.items()}
 
     def verify(self) -> None:
@@ -188,7 +189,9 @@ class SqliteStore(Mending):
 
     @mending
     def change_counter(self) -> int:
-        return self._database.change_counter()
+        return (
+            self.generation << 40
+        ) + self._database.change_counter()  # another file may have come to the same number
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

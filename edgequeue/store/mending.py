@@ -4,6 +4,7 @@ it so, it is salvaged, opened anew, and what was asked for is done then.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -18,8 +19,12 @@ from edgequeue.clock import Clock
 from edgequeue.errors import EdgeQueueError, FileReplaced, NotAQueue, QueueBusy, StoreDamaged
 from edgequeue.store.forking import OPEN
 from edgequeue.store.identity import Identity, in_exchange
+from edgequeue.store.ids import QueueIds
+from edgequeue.store.schema import create_file
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
+
+log = logging.getLogger("edgequeue")
 
 AGAIN_SECONDS = 60.0
 """After a salvage the next one waits so long: it reads the whole file, and keeps one more. A disk that damages what it
@@ -41,7 +46,7 @@ class _Turn:
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # what was put in place of another file may have to be salvaged in its turn
 
 
 _turn = _Turn()
@@ -53,12 +58,18 @@ class Mending:
     """What can be mended: `generation` grows with each file that the object has had."""
 
     _database: Database
+    _device_clock: Clock
+    _ids: QueueIds
     generation = 0
     _again_at = 0.0
 
     @abstractmethod
     def reopen(self) -> None:
         """Read the books of the file that is there now."""
+
+    @abstractmethod
+    def verify(self) -> None:
+        """A quick check. StoreDamaged for what it finds."""
 
     @abstractmethod
     def wall_ms(self) -> int:
@@ -71,12 +82,31 @@ class Mending:
         with _turn.lock, _standstill(self._database):
             if self.generation != seen:
                 return
-            known = self._database.identity
-            if isinstance(error, StoreDamaged):
-                self._salvage(error, known)
-            self._database.abandon()
-            self.reopen()
+            known, before, unsent = self._database.identity, self._ids, self._database.unsent()
+            try:
+                if isinstance(error, StoreDamaged):
+                    self._salvage(error, known)
+                    self._database.abandon()
+                    self.reopen()
+                else:
+                    self._database.abandon()
+                    salvaging(self._database.path, self._open_anew, self._device_clock)
+            except BaseException:
+                self._database.abandon(known)  # whatever is there, it is not open: the next use tries again
+                raise
             self.generation += 1
+            _say(self._database.path, before, self._ids, unsent)
+
+    def _open_anew(self, *, checked: bool) -> None:
+        """Open what has the file's name now; where nothing has, a new queue."""
+        try:
+            create_file(self._database.path)
+            self.reopen()
+            if checked:
+                self.verify()
+        except BaseException:
+            self._database.let_go()
+            raise
 
     def mend_rows(self, error: Exception, seen: int) -> None:
         """An error that no sound row leads to: where rows are found that cannot be right, that is damage too."""
@@ -105,6 +135,24 @@ class Mending:
         except Exception:
             self._database.let_go()  # reading the file gave up SQLite's locks on it
             raise
+
+
+def _say(path: Path, before: QueueIds, now: QueueIds, unsent: int | None) -> None:
+    """What a file was replaced by. After a salvage of our own its line in the log has said more."""
+    extra = {"action": "replaced", "unsent": unsent}
+    many = "those" if unsent is None else f"{unsent:,}"
+    if now.current == before.current:
+        log.warning(
+            "%s was replaced while it was open, by a copy of the same queue: it goes on there", path, extra=extra
+        )
+    elif before.current in now:
+        log.info("%s was salvaged: it goes on in the new file", path, extra=extra)
+    else:
+        text = (
+            "%s was deleted or replaced while it was open, and with it %s events that had not been delivered. What is "
+            "enqueued from now on is in the file that is there now. Stop all that uses a queue before moving its files"
+        )
+        log.error(text, path, many, extra=extra)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed, StoreError
+from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed
 from edgequeue.store.connecting import NEVER_CLOSED, PAGE_BYTES, connect, keep_for_ever, patiently
 from edgequeue.store.forking import OPEN
 from edgequeue.store.identity import Identity, identity, in_exchange
@@ -145,10 +145,12 @@ class Database:
     def connect(self, *, writing: bool = True) -> sqlite3.Connection:
         """A new connection with this database's settings, to the same file as the others. FileReplaced if it is not."""
         before = identity(self._name)
+        if before is None:
+            raise self._replaced()
         connection = connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
         try:
             connection.execute("PRAGMA schema_version").fetchone()  # the log is opened with the first look
-            if before is None or identity(self._name) != before or in_exchange(self.path):
+            if identity(self._name) != before or in_exchange(self.path):
                 keep_for_ever(connection)
                 raise self._replaced()
         except BaseException:
@@ -163,37 +165,43 @@ class Database:
         return connection
 
     def stay(self) -> None:
-        """FileReplaced where the name stands for another file than the one that is open; StoreError where for none."""
+        """FileReplaced where the name does not stand for the file that is open any more."""
         if identity(self._name) != self.identity:
             raise self._replaced()
 
-    def _replaced(self) -> StoreError:
-        if identity(self._name) is None:
-            return StoreError(
-                f"{self.path}: the file is gone; nothing was stored. Put it back; to start anew, open the queue again"
-            )
-        return FileReplaced(f"{self.path}: another file is in its place now; nothing was stored. Try again")
+    def _replaced(self) -> FileReplaced:
+        return FileReplaced(f"{self.path}: the file was deleted or replaced; nothing was stored. Try again")
+
+    def unsent(self) -> int | None:
+        """How many events of the file that is open are not delivered yet, also where it has no name any more."""
+        with self._read_turn, suppress(sqlite3.Error):
+            if self._reader is not None:
+                return int(self._reader.execute("SELECT count(*) FROM pending").fetchone()[0])
+        return None
 
     def let_go(self) -> None:
         """Close the connections; a file that was moved aside is only let go of."""
         with self.write_turn, self._read_turn:
-            if self.identity is not None and identity(self._name) != self.identity:
+            if identity(self._name) != self.identity:
                 self._abandon()
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
-            self._reader = self._writer = self.identity = None
+            self._reader = self._writer = None
 
-    def abandon(self) -> None:
-        """Let go of the file that was open, without closing it; the next use opens what has its name then."""
+    def abandon(self, known: Identity | None = None) -> None:
+        """Let go of the file that was open, without closing it. The next use opens `known` and no other, or whatever
+        has the name then.
+        """
         with self.write_turn, self._read_turn:
             self._abandon()
+            self.identity = known
 
     def _abandon(self) -> None:
         for connection in (self._reader, self._writer):
             if connection is not None:
                 keep_for_ever(connection)
-        self._reader = self._writer = self.identity = None
+        self._reader = self._writer = None
 
     def before_fork(self) -> None:
         """No transaction may be in the middle of anything when the process is copied.
@@ -265,6 +273,7 @@ class _Transaction:
             self.committed = not isinstance(failed, sqlite3.Error) and not self._connection.in_transaction
             self._give_up(failed)
             raise
+        self._database.stay()  # a file that was deleted meanwhile keeps nothing: the caller is to do it again
 
     def _give_up(self, error: BaseException) -> None:
         """Roll back; a failed COMMIT may have done so by itself."""

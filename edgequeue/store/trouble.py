@@ -19,8 +19,8 @@ KEEP_IT = "Nothing of it could be salvaged. Move it aside to start anew; keep th
 """What to do with a damaged database of which nothing can be read."""
 
 _DAMAGE_IN_WORDS = ("unsupported file format", "Could not decode to UTF-8", "no such ", "values were supplied")
-"""How the driver speaks of damage that it has no code for. Our statements fit the tables of this version: tables that they
-do not fit are damaged ones."""
+"""How the driver speaks of damage that it has no code for. Our statements fit the tables of this version: where
+they do not, those are damaged."""
 
 _DAMAGED_READS = (sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS, sqlite3.SQLITE_IOERR_DATA)
 
