@@ -134,7 +134,9 @@ class SqliteStore(Mending):
 
     @mending
     def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
-        return self._delivery.claim(lease, now_ms, events_max, bytes_max)
+        claimed = self._delivery.claim(lease, now_ms, events_max, bytes_max)
+        self._intake.note(claimed)
+        return claimed
 
     @mending
     def next_due_ms(self, name: str) -> int | None:

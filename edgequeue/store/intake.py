@@ -21,7 +21,7 @@ from zlib import crc32
 
 from edgequeue.clock import QueueClock
 from edgequeue.errors import StoreError, StoreFull
-from edgequeue.model import EVENT_ID_LENGTH, Codec, Draft, Priority
+from edgequeue.model import EVENT_ID_LENGTH, Claimed, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
 from edgequeue.store.sqlite import Database, release
 
@@ -58,6 +58,9 @@ Put = tuple[int, int, Draft]
 class Intake:
     """The enqueuing half of the SQLite store; `take_over` before the first put."""
 
+    last_sequence = 0
+    """The last that this object has given or seen: what it knows where the file says nothing any more."""
+
     _queue_id: str
     _clock: QueueClock
 
@@ -87,6 +90,13 @@ class Intake:
     def take_over(self, queue_id: str, clock: QueueClock) -> None:
         """Use this id and this clock; they are others after a salvage."""
         self._queue_id, self._clock = queue_id, clock
+        with self._database.read() as connection:
+            self.last_sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0] - 1
+
+    def note(self, claimed: Sequence[Claimed]) -> None:
+        """Events that somebody else may have stored."""
+        if claimed:
+            self.last_sequence = max(self.last_sequence, max(one.sequence for one in claimed))
 
     def reset_after_fork(self) -> None:
         self._group.reset_after_fork()
@@ -141,6 +151,7 @@ class Intake:
         row = (sequence, nonce, destination, priority, _CODEC, stamped, clock.boot.number, clock.now_ms())
         connection.execute(_INSERT_EVENTS[1], (*row, occurred_ms, reference, crc32(payload), payload))
         connection.execute(_INSERT_PENDING_ONE, (destination, priority, sequence))
+        self.last_sequence = sequence
         return event_id
 
     def _insert(self, connection: sqlite3.Connection, sequence: int, puts: Sequence[Put]) -> list[str]:
@@ -169,6 +180,7 @@ class Intake:
             connection.execute(_INSERT_EVENTS[count], values[done * _COLUMNS : (done + count) * _COLUMNS])
             done += count
         connection.execute(_INSERT_PENDING, (first, sequence - 1))
+        self.last_sequence = sequence - 1
         return ids
 
 

@@ -20,6 +20,7 @@ from edgequeue.errors import EdgeQueueError, FileReplaced, NotAQueue, QueueBusy,
 from edgequeue.store.forking import OPEN
 from edgequeue.store.identity import Identity, in_exchange
 from edgequeue.store.ids import QueueIds
+from edgequeue.store.intake import Intake
 from edgequeue.store.schema import create_file
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
@@ -60,6 +61,7 @@ class Mending:
     _database: Database
     _device_clock: Clock
     _ids: QueueIds
+    _intake: Intake
     generation = 0
     _again_at = 0.0
 
@@ -128,7 +130,7 @@ class Mending:
             raise error
         self._again_at = time.monotonic() + AGAIN_SECONDS
         try:
-            salvage(self._database.path, error, self.wall_ms(), known)
+            salvage(self._database.path, error, self.wall_ms(), known, self._intake.last_sequence)
         except QueueBusy:
             self._again_at = 0.0
             raise

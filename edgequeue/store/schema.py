@@ -37,6 +37,12 @@ OURS = frozenset(
 )
 """Our tables, of every version."""
 
+APPLICATION_ID = 0x45517565
+"""Tells programs such as `file` that this is a queue of edgequeue ("EQue")."""
+
+_TABLES_OF_OURS_MIN = 5
+"""Another program may have tables of the names of ours, but not so many."""
+
 _PAGES_OF_NOTHING = 3
 """A file in which a table has been begun and taken back may have some pages; nobody's events fit in."""
 
@@ -67,8 +73,8 @@ def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:
         if "no such" not in str(error):
             raise
         there = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        others = sorted(there - OURS)
-        if others:
+        others = sorted(there - OURS) or sorted(there if len(there) < _TABLES_OF_OURS_MIN else ())
+        if others and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             text = (
                 f"{path}: this database belongs to another program (it has the table {others[0]!r}). Name another path"
             )

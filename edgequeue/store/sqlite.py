@@ -145,7 +145,7 @@ class Database:
     def connect(self, *, writing: bool = True) -> sqlite3.Connection:
         """A new connection with this database's settings, to the same file as the others. FileReplaced if it is not."""
         before = identity(self._name)
-        if before is None:
+        if before is None or self.identity not in (None, before):  # not opened: a writer changes a file's header
             raise self._replaced()
         connection = connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
         try:
@@ -157,11 +157,7 @@ class Database:
             if connection not in NEVER_CLOSED:
                 connection.close()
             raise
-        if self.identity is None:
-            self.identity = before
-        elif before != self.identity:
-            connection.close()
-            raise self._replaced()
+        self.identity = before
         return connection
 
     def stay(self) -> None:

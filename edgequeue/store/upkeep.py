@@ -14,6 +14,7 @@ from edgequeue.clock import Boot, Clock, QueueClock, moment, next_boot
 from edgequeue.store.encoding import decode_hold
 from edgequeue.store.ids import QueueIds, read_ids
 from edgequeue.store.packing import runs, unpack
+from edgequeue.store.schema import APPLICATION_ID
 from edgequeue.store.sqlite import Database
 from edgequeue.views import SalvageView
 
@@ -26,9 +27,6 @@ did not reach by then is found when it is used."""
 
 _STEPS_PER_LOOK = 20_000
 """Steps of SQLite's machine between two looks at the clock: some milliseconds."""
-
-APPLICATION_ID = 0x45517565
-"""Tells programs such as `file` that this is a queue of edgequeue ("EQue")."""
 
 _QUEUE_ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is read as something else
 _LAST_SEEN = """
@@ -51,6 +49,11 @@ def open_books(database: Database, clock: Clock) -> tuple[QueueIds, QueueClock]:
         with database.writing() as connection:  # so that the file says by itself whose it is, and which log is its own
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     queue_id, boot = found
+    with database.read() as connection:
+        marked = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not marked:  # made by an earlier version
+        with database.write() as connection:
+            stamp(connection, queue_id)
     with database.read() as connection:
         return read_ids(connection, queue_id), QueueClock(boot, clock)
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from edgequeue.errors import QueueBusy, StoreError
@@ -128,7 +129,7 @@ def _finish(database: Path) -> None:
         sync_directory(database.parent)
     if words:
         _plan(database, "")
-    for unfinished in database.parent.glob(f"{database.name}.salvaging*"):
+    for unfinished in database.parent.glob(f"{escape(database.name)}.salvaging*"):
         unfinished.unlink()
 
 

@@ -9,9 +9,23 @@ from typing import Any
 from zlib import crc32
 
 from edgequeue.store.packing import unpack
-from edgequeue.store.salvage.pages import INDEX_LEAF, TABLE_LEAF, Unreadable, cell, layout, overflowing, record
+from edgequeue.store.salvage.pages import (
+    HEADER_BYTES,
+    INDEX_LEAF,
+    TABLE_LEAF,
+    Unreadable,
+    cell,
+    layout,
+    overflowing,
+    page_size,
+    record,
+)
 from edgequeue.store.salvage.shapes import SHAPES, Shape
 from edgequeue.store.salvage.trees import Forest, Found, Gap, Pages, within
+from edgequeue.store.schema import APPLICATION_ID
+
+_TABLES_THAT_PROVE = 5
+"""So many tables of the names of ours are no other program's."""
 
 CHUNK_ROWS = 500
 """Rows handed to the driver at a time."""
@@ -87,7 +101,7 @@ def copy_rows(pages: Pages, target: sqlite3.Connection) -> Copied:
 
 def proven(pages: Pages) -> bool:
     """Whether anything is there that only a queue of ours can hold. Reads as far as it takes to find it."""
-    if queue_row(pages) is not None:
+    if _marked(pages) or len(_schema(pages)) >= _TABLES_THAT_PROVE or queue_row(pages) is not None:
         return True
     forest, places = Forest(pages), roots(pages)
     for name in ("queue", "destinations", "events"):
@@ -143,8 +157,32 @@ class _Copying:
             self._target.executemany(statement, chunk)
 
 
+def strangers(pages: Pages) -> bool:
+    """Whether the first page reads as that of another program's database: sound, with tables, and none of our marks."""
+    first = pages.page(1) or b""
+    if page_size(first[:HEADER_BYTES]) is None or _marked(pages):
+        return False
+    try:
+        there = layout(first, 1)
+    except (Unreadable, IndexError):
+        return False
+    return bool(there.pointers) and len(_schema(pages)) < _TABLES_THAT_PROVE and not _usual_roots(pages, {})
+
+
+def _marked(pages: Pages) -> bool:
+    """Whether the file's header says that it is ours."""
+    first = pages.page(1) or b""
+    return page_size(first[:HEADER_BYTES]) is not None and first[68:72] == APPLICATION_ID.to_bytes(4)
+
+
 def roots(pages: Pages) -> dict[str, int]:
     """Where each table's tree begins, as the schema says; nothing for what it cannot say any more."""
+    found = _schema(pages)
+    return found | _usual_roots(pages, found)
+
+
+def _schema(pages: Pages) -> dict[str, int]:
+    """The tables of ours that the schema names."""
     found: dict[str, int] = {}
     queue = [1]
     for number in queue:  # a schema of ours fits a few pages
@@ -167,7 +205,7 @@ def roots(pages: Pages) -> dict[str, int]:
                 found.setdefault(name, root)
         if there.kind != TABLE_LEAF and len(queue) < pages.count:
             queue.append(there.right)
-    return found | _usual_roots(pages, found)
+    return found
 
 
 def _usual_roots(pages: Pages, known: dict[str, int]) -> dict[str, int]:

@@ -17,6 +17,8 @@ from edgequeue.store.salvage.pages import HEADER_BYTES, KINDS, Unreadable, layou
 SAMPLED_BYTES = 400 * 1024
 """How much of a file is tried as pages of each size, where its header does not tell it."""
 
+_BLOCK = 1 << 20
+
 _SIZES = tuple(512 << bit for bit in range(8))
 
 
@@ -66,6 +68,11 @@ class Image:
     def numbers(self) -> Iterator[int]:
         """Every page number that there is."""
         return iter(range(1, self.count + 1))
+
+    def is_blank(self) -> bool:
+        """Whether there is nothing but zeros, as some file systems leave of a file that was being written."""
+        files = (self._base, self._frames)
+        return all(not any(file.read(at, _BLOCK)) for file in files for at in range(0, file.size, _BLOCK))
 
     def _likely_size(self) -> int:
         """The smallest size at which the file's beginning reads about as well as at the best: where pages begin at

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from edgequeue.model import Problem
@@ -37,8 +38,11 @@ class Salvage:
     reason: str
 
 
-def rebuild(damaged: Path, target: Path, place: Path, *, with_log: bool, reason: str, wall_ms: int) -> Salvage:
-    """Make `target`, a new database, from `damaged`; `place` is where the damaged file is going to be kept.
+def rebuild(
+    damaged: Path, target: Path, place: Path, *, with_log: bool, reason: str, wall_ms: int, least_mark: int = 0
+) -> Salvage:
+    """Make `target`, a new database, from `damaged`; `place` is where the damaged file is going to be kept, and
+    `least_mark` a sequence that is known to have been given.
 
     Raises StoreError and its kin, and OSError; `target` is then worth nothing.
     """
@@ -49,7 +53,7 @@ def rebuild(damaged: Path, target: Path, place: Path, *, with_log: bool, reason:
         with Image(damaged, with_log=with_log) as image:
             connection = database.connect()
             try:
-                found = _fill(connection, image, damaged, place, reason, wall_ms)
+                found = _fill(connection, image, damaged, place, reason, wall_ms, least_mark)
             finally:
                 connection.close()
     finally:
@@ -63,7 +67,13 @@ def rebuild(damaged: Path, target: Path, place: Path, *, with_log: bool, reason:
 
 
 def _fill(
-    connection: sqlite3.Connection, image: Image, damaged: Path, place: Path, reason: str, wall_ms: int
+    connection: sqlite3.Connection,
+    image: Image,
+    damaged: Path,
+    place: Path,
+    reason: str,
+    wall_ms: int,
+    least_mark: int,
 ) -> Salvage:
     # Whatever happens to this file before it is whole, it is made again: no log, no flush until the end.
     connection.execute("PRAGMA journal_mode = OFF")
@@ -72,7 +82,7 @@ def _fill(
     connection.execute("BEGIN IMMEDIATE")
     copied = copy_rows(image, connection)
     flawed = bool(image.log.fault or image.missing or copied.unread_pages or copied.bad_rows)
-    lost = _settle(connection, image, copied, damaged)
+    lost = _settle(connection, image, copied, damaged, least_mark)
     events = connection.execute("SELECT count(*) FROM events").fetchone()[0]
     words = "; ".join(
         one for one in (reason, image.log.fault, f"in {states.gap_words(copied.gaps)}" if flawed else "") if one
@@ -95,11 +105,11 @@ class _Lost:
     unplaced: int
 
 
-def _settle(connection: sqlite3.Connection, image: Image, copied: Copied, damaged: Path) -> _Lost:
+def _settle(connection: sqlite3.Connection, image: Image, copied: Copied, damaged: Path, least_mark: int) -> _Lost:
     """States, books and the queue's own row."""
     known = [number for (number,) in connection.execute("SELECT id FROM destinations")]
     before = connection.execute("SELECT coalesce(sum(lost), 0) FROM destinations").fetchone()[0]
-    mark = states.high_water_mark(connection, copied, image.page_bytes // 16)
+    mark = max(states.high_water_mark(connection, copied, image.page_bytes // 16), least_mark)
     states.drop_impossible(connection, mark)
     _name_destinations(connection, copied, damaged)
     copied.queue_id = copied.queue_id or _queue_id_in_payloads(connection) or new_queue_id()
@@ -141,7 +151,9 @@ def _name_destinations(connection: sqlite3.Connection, copied: Copied, damaged: 
     nameless = sorted(numbers - there - copied.names.keys())
     known = {name for (name,) in connection.execute("SELECT name FROM destinations")} | set(copied.names.values())
     prefix, suffix = f"{damaged.name}.", ".lease"
-    leases = {one.name[len(prefix) : -len(suffix)] for one in damaged.parent.glob(f"{damaged.name}.*.lease")} - known
+    leases = {
+        one.name[len(prefix) : -len(suffix)] for one in damaged.parent.glob(f"{escape(damaged.name)}.*.lease")
+    } - known
     names = dict(copied.names)
     for number in nameless:
         names[number] = leases.pop() if len(nameless) == len(leases) == 1 else f"unknown-{number}"

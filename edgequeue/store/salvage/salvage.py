@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from edgequeue.errors import StoreDamaged, StoreError, StoreFull
 from edgequeue.store.identity import Identity, identity
 from edgequeue.store.salvage import states
 from edgequeue.store.salvage.aside import alone, exchange, writers_out
-from edgequeue.store.salvage.copying import proven, roots
+from edgequeue.store.salvage.copying import proven, roots, strangers
 from edgequeue.store.salvage.detect import Suspicion, suspicion
 from edgequeue.store.salvage.image import Image
 from edgequeue.store.salvage.rebuild import Salvage, new_place, rebuild
@@ -21,21 +22,24 @@ from edgequeue.store.trouble import translated
 log = logging.getLogger("edgequeue")
 
 
-def salvage(database: Path, error: StoreDamaged, wall_ms: int, known: Identity | None = None) -> None:
+def salvage(
+    database: Path, error: StoreDamaged, wall_ms: int, known: Identity | None = None, least_mark: int = 0
+) -> None:
     """Move a damaged database aside and put what can be read of it in its place.
 
-    Nothing is done where the file is not the one of that identity any more: another process was faster. Raises `error`
-    where nothing shows that it ever was a queue; QueueBusy while another process is at it; StoreFull where the disk has
-    no room for the copy.
+    `known` is the file that was open as a queue; nothing is done where it is another one by now, because another
+    process was faster. `least_mark` is a sequence that was given. Raises `error` where the file is somebody else's, or
+    nothing shows that it ever was a queue; QueueBusy while another process is at it; StoreFull where the disk has no
+    room for the copy.
     """
-    if not _is_queue(database):
+    if _is_strangers(database) or not (known or _is_queue(database)):
         raise error
     with alone(database):
         if known is not None and identity(database) != known:
             return
         found = suspicion(database)
         with writers_out(database):
-            made = _remade(database, error, found, wall_ms)
+            made = _remade(database, error, found, wall_ms, least_mark)
     extra = {"action": "salvage", "events": made.events, "lost": made.lost, "place": str(made.place)}
     log.warning(
         "%s was damaged (%s): %d events salvaged, %d lost; the old file is kept as %s",
@@ -54,21 +58,33 @@ def flaws(database: Path) -> str:
         return states.gap_words(forest.gaps) if forest.bad_rows or forest.unread_pages else ""
 
 
+def _is_strangers(database: Path) -> bool:
+    """Whether it reads as a database of another program."""
+    with Image(database, with_log=False) as image:
+        return strangers(image)
+
+
 def _is_queue(database: Path) -> bool:
-    """Whether it ever was one of ours, with its log or without."""
+    """Whether it ever was one of ours, with its log or without; else whether nothing in it is anybody's, or a worker's
+    lease tells of a queue of this name.
+    """
     for with_log in (True, False):
         with Image(database, with_log=with_log) as image:
             if proven(image):
                 return True
-    return False
+            if with_log and image.is_blank():
+                return True
+    return any(database.parent.glob(f"{escape(database.name)}.*.lease"))
 
 
-def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_ms: int) -> Salvage:
+def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_ms: int, least_mark: int) -> Salvage:
     part, place = database.with_name(f"{database.name}.salvaging"), new_place(database)
     words, with_log = (found.reason, found.with_log) if found else (_words(error), True)
     try:
         with translated(part):
-            made = rebuild(database, part, place, with_log=with_log, reason=words, wall_ms=wall_ms)
+            made = rebuild(
+                database, part, place, with_log=with_log, reason=words, wall_ms=wall_ms, least_mark=least_mark
+            )
         exchange(database, part, place)
     except StoreFull as full:
         text = f"{database}: damaged, and the disk has no room for a copy of what can be read"
