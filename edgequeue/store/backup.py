@@ -1,8 +1,9 @@
-"""The copy that is made of a queue before its tables are changed. It is kept until the operator deletes it."""
+"""The copy that is made of a queue before its tables are changed."""
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -11,12 +12,15 @@ from edgequeue.errors import StoreError, StoreFull
 from edgequeue.store.connecting import connect
 from edgequeue.store.trouble import translate
 
+KEPT_MAX = 3
+"""So many copies are kept, the newest: each takes as much room as the queue did."""
+
 
 def backup_before(database: Path, revision: str) -> Path | None:
     """Copy a queue that holds events, or ever did, to `<name>.before-<revision>`; None for one that never did.
 
     Call it with the write lock held, so that the copy is the last state of the old tables. Raises StoreFull and its
-    kin; half a copy is taken away.
+    kin; half a copy is taken away, and so are the oldest beyond `KEPT_MAX`.
     """
     source = connect(database, writing=False)
     try:
@@ -28,6 +32,7 @@ def backup_before(database: Path, revision: str) -> Path | None:
         _copy(source, place, database)
     finally:
         source.close()
+    _forget_oldest(database)
     return place
 
 
@@ -41,11 +46,17 @@ def _free_name(database: Path, revision: str) -> Path:
     return place
 
 
+def _forget_oldest(database: Path) -> None:
+    names = re.compile(re.escape(database.name) + r"\.before-[0-9]{4}(-[0-9]+)?")
+    copies = [one for one in database.parent.iterdir() if names.fullmatch(one.name)]
+    for one in sorted(copies, key=lambda copy: copy.stat().st_mtime_ns)[:-KEPT_MAX]:
+        one.unlink()
+
+
 def _copy(source: sqlite3.Connection, place: Path, database: Path) -> None:
     part = place.with_name(f"{place.name}.part")
-    with suppress(FileNotFoundError):
-        part.unlink()  # of a copy that was interrupted
     try:
+        part.unlink(missing_ok=True)  # of a copy that was interrupted
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         target = sqlite3.connect(part, isolation_level=None)
         try:

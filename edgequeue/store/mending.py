@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 from edgequeue.clock import Clock
 from edgequeue.errors import EdgeQueueError, FileReplaced, NotAQueue, QueueBusy, StoreDamaged
 from edgequeue.store.forking import OPEN
-from edgequeue.store.identity import Identity, in_exchange
+from edgequeue.store.identity import Identity, identity, in_exchange
 from edgequeue.store.ids import QueueIds
 from edgequeue.store.intake import Intake
 from edgequeue.store.schema import create_file
@@ -130,7 +130,8 @@ class Mending:
             raise error
         self._again_at = time.monotonic() + AGAIN_SECONDS
         try:
-            salvage(self._database.path, error, self.wall_ms(), known, self._intake.last_sequence)
+            mark = self._intake.last_sequence
+            salvage(self._database.path, error, self.wall_ms(), known, was_open=True, least_mark=mark)
         except QueueBusy:
             self._again_at = 0.0
             raise
@@ -225,6 +226,7 @@ def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened
         from edgequeue.store.salvage.aside import finish_plan
 
         finish_plan(path)
+    seen = identity(path)
     if left:
         from edgequeue.store.salvage.detect import suspicion, was_left
 
@@ -232,20 +234,21 @@ def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened
         left = was_left(path)
         if found is not None:
             with suppress(StoreDamaged):  # nothing of ours is there: the opening says it better
-                _salvage_closed(path, StoreDamaged(f"{path}: {found.reason}. {KEEP_IT}"), clock)
+                _salvage_closed(path, StoreDamaged(f"{path}: {found.reason}. {KEEP_IT}"), clock, seen)
+                seen = identity(path)
     try:
         return opened(checked=left)
     except NotAQueue:
         raise
     except StoreDamaged as error:
-        _salvage_closed(path, error, clock)
+        _salvage_closed(path, error, clock, seen)
     except FileReplaced:  # by another process, this moment
         pass
     return opened(checked=False)
 
 
-def _salvage_closed(path: Path, error: StoreDamaged, clock: Clock) -> None:
+def _salvage_closed(path: Path, error: StoreDamaged, clock: Clock, seen: Identity | None) -> None:
     from edgequeue.store.salvage.salvage import salvage
 
     with _turn.lock:
-        salvage(path, error, clock.wall_ms())
+        salvage(path, error, clock.wall_ms(), seen)

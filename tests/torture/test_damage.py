@@ -26,7 +26,8 @@ from tests.integration.scripts import finish, start
 from tests.support import TIMEOUT_SECONDS, WEB, draft, put, sequence_of
 from tests.torture.damage import DAMAGES, UNSEEN, Specimen, damage_page, examine, specimen, zeroed
 
-SEEDS = 40
+SEEDS = 12
+"""`make corrupt` does as many as there is time for."""
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["closed", "crashed"])
@@ -343,6 +344,52 @@ def test_a_salvage_that_was_cut_off_is_ended_or_begun_anew(
         assert examine(path, known, {1}, exact=True).wrong == []
         assert Path(f"{path}.damaged-1").exists()
         assert plan_path(path).stat().st_size == 0
+
+
+KILLED_AT = """
+left = int(sys.argv[2])
+def dying(event, values):
+    global left
+    if event in ("open", "os.link", "os.rename", "os.remove", "sqlite3.connect") and PATH.name in str(values):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(dying)
+opened().close()
+"""
+"""Dies before so many uses of a file of the queue's name."""
+
+USES_OF_FILES = 34
+"""A salvage and the opening after it use files so often."""
+
+
+def test_a_salvage_that_is_killed_is_ended_by_the_next_open(known: Specimen, tmp_path: Path) -> None:
+    """By SIGKILL, at every third use of a file, beginning with another one in each run: nothing is lost."""
+    kills = 0
+    for number in range(Random().randrange(1, 4), USES_OF_FILES, 3):
+        path = damaged_copy(known, make(tmp_path / str(number)) / "queue.db")
+        child = start(KILLED_AT, path, str(number))
+        child.communicate(timeout=60)
+        kills += child.returncode == -9
+        assert examine(path, known, {1}, exact=True).wrong == [], f"killed at {number}"
+        left = sorted(one.name for one in path.parent.iterdir() if "salvaging" in one.name)
+        assert (left, Path(f"{path}.damaged-1").exists()) == ([], True), f"killed at {number}"
+        assert not Path(f"{path}.damaged-2").exists()
+    assert kills >= USES_OF_FILES // 3 - 2
+
+
+def test_of_many_processes_that_find_the_damage_one_salvages(known: Specimen, tmp_path: Path) -> None:
+    """The others wait and use what it has made: one file is kept, and all that they enqueue is there."""
+    path = damaged_copy(known, tmp_path / "queue.db")
+    children = [start("store = opened()\nprint(put(store), put(store))\nstore.close()\n", path) for _ in range(4)]
+    ids = [one for child in children for one in finish(child)]
+    store = SqliteStore.open(path, clock=ManualClock())
+    there = {one.event_id for one in store.events(EventFilter())}
+    assert len(set(ids)) == 8
+    assert set(ids) | set(known.events) == there
+    assert (len(store.salvages()), store.counts().balanced) == (1, True)
+    assert not Path(f"{path}.damaged-2").exists()
+    store.close()
 
 
 class PowerCutError(BaseException):

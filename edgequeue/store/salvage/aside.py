@@ -21,6 +21,9 @@ from edgequeue.store.lease import FileLock
 PATIENCE_SECONDS = 5.0
 """How long one process waits for another's salvage, which takes some 3 s per 100,000 events, before it says so."""
 
+OPENING_SECONDS = 60.0
+"""The same for who opens a queue: a program that starts with the machine is rather late than not there."""
+
 SIDES = ("-wal", "-shm", "-journal")
 
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
@@ -30,9 +33,9 @@ who copies it back (wal.c)."""
 
 
 @contextmanager
-def alone(database: Path) -> Iterator[None]:
+def alone(database: Path, *, opening: bool) -> Iterator[None]:
     """Be the one who salvages; what another began and did not end is ended first. QueueBusy while another is at it."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + (OPENING_SECONDS if opening else PATIENCE_SECONDS)
     while True:
         try:
             lock = FileLock.take(plan_path(database))
@@ -55,7 +58,7 @@ def alone(database: Path) -> Iterator[None]:
 
 def finish_plan(database: Path) -> None:
     """End what a salvage that was interrupted had begun; mostly there is nothing."""
-    with alone(database):
+    with alone(database, opening=True):
         pass
 
 

@@ -84,9 +84,8 @@ def _fill(
     flawed = bool(image.log.fault or image.missing or copied.unread_pages or copied.bad_rows)
     lost = _settle(connection, image, copied, damaged, least_mark)
     events = connection.execute("SELECT count(*) FROM events").fetchone()[0]
-    words = "; ".join(
-        one for one in (reason, image.log.fault, f"in {states.gap_words(copied.gaps)}" if flawed else "") if one
-    )
+    where = states.gap_words(copied.gaps) if flawed else ""
+    words = "; ".join(dict.fromkeys(one for one in (reason, image.log.fault, where and f"in {where}") if one))
     mark = connection.execute("SELECT pruned_through FROM queue").fetchone()[0]
     row = (copied.queue_id, mark, wall_ms, events, lost.all, lost.unplaced, str(place), words)
     connection.execute(

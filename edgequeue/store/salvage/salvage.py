@@ -23,19 +23,25 @@ log = logging.getLogger("edgequeue")
 
 
 def salvage(
-    database: Path, error: StoreDamaged, wall_ms: int, known: Identity | None = None, least_mark: int = 0
+    database: Path,
+    error: StoreDamaged,
+    wall_ms: int,
+    seen: Identity | None,
+    *,
+    was_open: bool = False,
+    least_mark: int = 0,
 ) -> None:
     """Move a damaged database aside and put what can be read of it in its place.
 
-    `known` is the file that was open as a queue; nothing is done where it is another one by now, because another
-    process was faster. `least_mark` is a sequence that was given. Raises `error` where the file is somebody else's, or
-    nothing shows that it ever was a queue; QueueBusy while another process is at it; StoreFull where the disk has no
-    room for the copy.
+    `seen` is the file that was found damaged; nothing is done where it is another one by now, because another process
+    was faster. `was_open`: as a queue of ours, in this process. `least_mark` is a sequence that was given. Raises
+    `error` where the file is somebody else's, or nothing shows that it ever was a queue; QueueBusy while another
+    process is at it; StoreFull where the disk has no room for the copy.
     """
-    if _is_strangers(database) or not (known or _is_queue(database)):
+    if _is_strangers(database) or not (was_open or _is_queue(database)):
         raise error
-    with alone(database):
-        if known is not None and identity(database) != known:
+    with alone(database, opening=not was_open):
+        if identity(database) != seen:
             return
         found = suspicion(database)
         with writers_out(database):
