@@ -91,6 +91,10 @@ class Mending:
                     self._database.abandon()
                     self.reopen()
                 else:
+                    if identity(self._database.path) == known and self._database.has_strayed():
+                        from edgequeue.store.strayed import bring_home
+
+                        bring_home(self._database)
                     self._database.abandon()
                     salvaging(self._database.path, self._open_anew, self._device_clock)
             except BaseException:
@@ -145,9 +149,7 @@ def _say(path: Path, before: QueueIds, now: QueueIds, unsent: int | None) -> Non
     extra = {"action": "replaced", "unsent": unsent}
     many = "those" if unsent is None else f"{unsent:,}"
     if now.current == before.current:
-        log.warning(
-            "%s was replaced while it was open, by a copy of the same queue: it goes on there", path, extra=extra
-        )
+        log.warning("%s was opened again: other files have its names now, of the same queue", path, extra=extra)
     elif before.current in now:
         log.info("%s was salvaged: it goes on in the new file", path, extra=extra)
     else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNew, StoreDamaged
 from edgequeue.store.backup import backup_before
+from edgequeue.store.identity import refuse_empty
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT, translate
 
@@ -170,12 +171,7 @@ def create_file(path: Path) -> None:
 
     StoreDamaged where the file is gone but its log is not: SQLite would throw that log away, and with it what it holds.
     """
-    log = path.with_name(f"{path.name}-wal")
-    if (not path.exists() or path.stat().st_size == 0) and log.exists() and log.stat().st_size > 0:
-        raise StoreDamaged(
-            f"{path}: the database is missing or empty, but its log {log.name} holds data. Put the database back "
-            "beside it, or move the log aside to start anew; keep it: it holds events"
-        )
+    refuse_empty(path)
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         try:

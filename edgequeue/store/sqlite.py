@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed
 from edgequeue.store.connecting import NEVER_CLOSED, PAGE_BYTES, connect, keep_for_ever, patiently
 from edgequeue.store.forking import OPEN
-from edgequeue.store.identity import Identity, identity, in_exchange
+from edgequeue.store.identity import Identity, identity, in_exchange, refuse_empty, sides
 from edgequeue.store.trouble import translate, translated
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Database:
         self._reader: sqlite3.Connection | None = None
         self._engine: Engine | None = None
         self.identity: Identity | None = None
-        self._name = str(path)
+        self._sides: Identity | None = None
+        self._name, self._log, self._memory = str(path), f"{path}-wal", f"{path}-shm"
         self.closed = False
         self.on_fork: ForkAware | None = None
         self._new_locks()
@@ -147,6 +148,7 @@ class Database:
         before = identity(self._name)
         if before is None or self.identity not in (None, before):  # not opened: a writer changes a file's header
             raise self._replaced()
+        refuse_empty(self.path)  # at each connection: SQLite throws a log away that stands beside an empty file
         connection = connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
         try:
             connection.execute("PRAGMA schema_version").fetchone()  # the log is opened with the first look
@@ -158,12 +160,29 @@ class Database:
                 connection.close()
             raise
         self.identity = before
+        if self._sides is None:  # a new file has no log yet
+            self._sides = sides(self._log, self._memory)
         return connection
 
     def stay(self) -> None:
-        """FileReplaced where the name does not stand for the file that is open any more."""
-        if identity(self._name) != self.identity:
+        """FileReplaced where the name does not stand for the file that is open any more, or its log has no name."""
+        if identity(self._name) != self.identity or self.has_strayed():
             raise self._replaced()
+
+    def has_strayed(self) -> bool:
+        """Whether the log that is open, or its shared memory, was deleted or replaced: who opens the file now does not
+        see what is in it.
+        """
+        return self._sides is not None and sides(self._log, self._memory) != self._sides
+
+    def log_is_anothers(self) -> bool:
+        """Whether a log has the name by now that is not the one that is open, and holds something."""
+        found = identity(self._log)
+        return found is not None and found[1] != (self._sides or found)[0] and Path(self._log).stat().st_size > 0
+
+    def any_connection(self) -> sqlite3.Connection | None:
+        """One that is open, for who has to do without a look at what its name stands for."""
+        return self._writer or self._reader
 
     def _replaced(self) -> FileReplaced:
         return FileReplaced(f"{self.path}: the file was deleted or replaced; nothing was stored. Try again")
@@ -183,7 +202,7 @@ class Database:
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
-            self._reader = self._writer = None
+            self._reader = self._writer = self._sides = None
 
     def abandon(self, known: Identity | None = None) -> None:
         """Let go of the file that was open, without closing it. The next use opens `known` and no other, or whatever
@@ -197,7 +216,7 @@ class Database:
         for connection in (self._reader, self._writer):
             if connection is not None:
                 keep_for_ever(connection)
-        self._reader = self._writer = None
+        self._reader = self._writer = self._sides = None
 
     def before_fork(self) -> None:
         """No transaction may be in the middle of anything when the process is copied.

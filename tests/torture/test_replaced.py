@@ -5,6 +5,7 @@ the worker at its next look. What was acknowledged after that is in the file tha
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -27,7 +28,7 @@ from edgequeue.sending import DAMAGED
 from edgequeue.store.base import EventFilter
 from edgequeue.store.facade import SqliteStore
 from edgequeue.testing import ManualClock
-from tests.integration.scripts import BOUND_SECONDS, finish
+from tests.integration.scripts import BOUND_SECONDS, finish, start
 from tests.support import ACCEPTED, TIMEOUT_SECONDS, WEB, answer, claim, draft, lease_of, put, send
 
 SIDES = ("", "-wal", "-shm", f".{WEB}.lease")
@@ -133,6 +134,64 @@ def test_what_the_log_still_holds_comes_back(running: SqliteStore) -> None:
     assert there(running.path) == [*before, new]
 
 
+@pytest.mark.parametrize("names", [["-wal"], ["-shm"], ["-wal", "-shm"]], ids="+".join)
+def test_a_log_that_was_deleted_loses_nothing(
+    running: SqliteStore, names: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is in it is copied back, by whichever object comes first; the others follow without a word of damage."""
+    others = [opened(running.path) for _ in range(2)]
+    before = put(running, 3)
+    for name in names:
+        Path(f"{running.path}{name}").unlink()
+    after = [one for store in (running, *others) for one in put(store, 2)]
+    assert there(running.path) == [*before, *after]
+    assert "its log was deleted while it was open; what was in it is in the database" in caplog.text
+    assert running.salvages() == []
+    for store in others:
+        store.close()
+    assert there(running.path) == [*before, *after]
+
+
+def test_a_log_that_was_deleted_loses_nothing_of_two_processes(running: SqliteStore) -> None:
+    """Each has acknowledged events that stand in the log alone; both go on."""
+    child = start(
+        """
+store = opened()
+print(put(store), flush=True)
+sys.stdin.readline()
+print(put(store))
+store.close()
+""",
+        running.path,
+    )
+    assert child.stdout is not None
+    assert child.stdin is not None
+    ids = [child.stdout.readline().strip(), *put(running)]
+    for name in ("-wal", "-shm"):
+        Path(f"{running.path}{name}").unlink()
+    ids += put(running)
+    child.stdin.write("go\n")
+    child.stdin.flush()
+    ids += finish(child)
+    assert there(running.path) == [*ids]
+    assert put(running) == there(running.path)[4:]
+
+
+@pytest.mark.parametrize("how", ["cut", "overwritten"])
+def test_what_was_acknowledged_after_a_log_was_damaged_comes_back(running: SqliteStore, how: str) -> None:
+    """SQLite writes on behind what it does not read again."""
+    put(running, 3)
+    log = Path(f"{running.path}-wal")
+    if how == "cut":
+        os.truncate(log, 0)
+    else:
+        with log.open("r+b") as file:
+            file.write(bytes(log.stat().st_size))
+    ids = put(running, 4)
+    assert set(ids[1:]) <= set(there(running.path))
+    assert running.counts().balanced
+
+
 def test_a_file_that_nobody_else_may_read_stays_one(running: SqliteStore) -> None:
     """The new one has the mode of the old one."""
     delete(running.path)
@@ -155,7 +214,7 @@ def test_a_backup_that_is_put_back_is_used_from_then_on(
     (new,) = put(running)
     assert there(running.path) == [first, new]
     assert new != gone
-    assert "by a copy of the same queue" in caplog.text
+    assert "of the same queue" in caplog.text
 
 
 @pytest.mark.parametrize("table", ["recipes", "events"])

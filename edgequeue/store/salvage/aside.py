@@ -26,7 +26,7 @@ OPENING_SECONDS = 60.0
 
 SIDES = ("-wal", "-shm", "-journal")
 
-_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+SHARED_FIRST, SHARED_SIZE = 0x40000002, 510
 _LOG_FIRST, _LOG_SIZE = 120, 2
 """Where SQLite's locks are: bytes of the database (os_unix.c), and of the shared memory for who writes to the log and
 who copies it back (wal.c)."""
@@ -75,7 +75,7 @@ def writers_out(database: Path) -> Iterator[None]:
     held: list[int] = []
     try:
         for path, kind, size, start in (
-            (database, fcntl.LOCK_SH, _SHARED_SIZE, _SHARED_FIRST),
+            (database, fcntl.LOCK_SH, SHARED_SIZE, SHARED_FIRST),
             (database.with_name(f"{database.name}-shm"), fcntl.LOCK_EX, _LOG_SIZE, _LOG_FIRST),
         ):
             with suppress(FileNotFoundError):
@@ -170,3 +170,11 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def new_place(database: Path) -> Path:
+    """The name under which a damaged file is kept, beside the database: the first number that is free."""
+    number = 1
+    while any(os.path.lexists(f"{database}.damaged-{number}{suffix}") for suffix in ("", *SIDES)):
+        number += 1
+    return database.with_name(f"{database.name}.damaged-{number}")

@@ -40,7 +40,7 @@ class Image:
         self.fits_log = not self.log.pages or self.log.page_bytes == self.page_bytes
         if not self.fits_log:
             self.log = EMPTY
-        self.stale = self.log.stale
+        self.stale, self.blind = self.log.stale, self.log.blind
         self.count = max(-(-self._base.size // self.page_bytes), self.log.size, max(self.log.pages, default=0))
         first = self.page(1)
         stated = 0 if first is None or page_size(first[:100]) is None else int.from_bytes(first[28:32])

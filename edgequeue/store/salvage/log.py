@@ -33,17 +33,19 @@ class Frame(NamedTuple):
 
 class Log(NamedTuple):
     """What a log holds. `pages`: where the newest version of each page begins; `stale`: pages of which a newer one was
-    damaged; `size`: of the database, in pages; `fault`: what is wrong with the log, in words, "" where nothing is.
+    damaged; `blind`: whether damaged ones do not even say which page they were; `size`: of the database, in pages;
+    `fault`: what is wrong with the log, in words, "" where nothing is.
     """
 
     page_bytes: int
     pages: dict[int, int]
     stale: frozenset[int]
+    blind: bool
     size: int
     fault: str
 
 
-EMPTY = Log(0, {}, frozenset(), 0, "")
+EMPTY = Log(0, {}, frozenset(), False, 0, "")
 
 
 def read_log(read: Read, size: int, page_bytes: int) -> Log:
@@ -68,12 +70,13 @@ def read_log(read: Read, size: int, page_bytes: int) -> Log:
 def _usual_salts(read: Read, places: Iterable[int]) -> bytes:
     """The salts that most frames bear: those of the log's last time around."""
     found = Counter(read(at + 8, 8) for at in places)
+    found.pop(bytes(8), None)  # of a log that was cut to nothing under a process that wrote on
     return found.most_common(1)[0][0] if found else b""
 
 
 def _frames(read: Read, places: range, salts: bytes, seed: tuple[int, int], order: str) -> Iterator[Frame]:
     """The frames of this time around the log. Many in a row that bear other salts end them."""
-    strangers = 0
+    strangers = -len(places)  # however much is gone before the first
     for at in places:
         data = read(at, places.step).ljust(places.step, b"\0")
         page, commit = unpack_from(">2I", data)
@@ -122,7 +125,8 @@ def _view(frames: list[Frame], page_bytes: int, *, headed: bool) -> Log:
             else "its header is overwritten"
         )
     )
-    return Log(page_bytes, pages, frozenset(stale), size, fault)
+    blind = any(not frame.page for frame in frames[: last + 1])
+    return Log(page_bytes, pages, frozenset(stale), blind, size, fault)
 
 
 def _sum(data: bytes, seed: tuple[int, int], order: str) -> tuple[int, int]:

@@ -169,11 +169,3 @@ def _queue_id_in_payloads(connection: sqlite3.Connection) -> str | None:
             if int(found[2]) == sequence and int(found[3], 16) == nonce & 0xFFFFFFFFFFFFFFFF:
                 return found[1].decode()
     return None
-
-
-def new_place(database: Path) -> Path:
-    """The name under which a damaged file is kept, beside the database: the first number that is free."""
-    number = 1
-    while any(os.path.lexists(f"{database}.damaged-{number}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")):
-        number += 1
-    return database.with_name(f"{database.name}.damaged-{number}")

@@ -10,11 +10,11 @@ from pathlib import Path
 from edgequeue.errors import StoreDamaged, StoreError, StoreFull
 from edgequeue.store.identity import Identity, identity
 from edgequeue.store.salvage import states
-from edgequeue.store.salvage.aside import alone, exchange, writers_out
+from edgequeue.store.salvage.aside import alone, exchange, new_place, writers_out
 from edgequeue.store.salvage.copying import proven, roots, strangers
 from edgequeue.store.salvage.detect import Suspicion, suspicion
 from edgequeue.store.salvage.image import Image
-from edgequeue.store.salvage.rebuild import Salvage, new_place, rebuild
+from edgequeue.store.salvage.rebuild import Salvage, rebuild
 from edgequeue.store.salvage.shapes import SHAPES
 from edgequeue.store.salvage.trees import Forest
 from edgequeue.store.trouble import translated

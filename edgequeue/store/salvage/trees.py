@@ -36,6 +36,7 @@ class Pages(Protocol):
     """Where pages come from."""
 
     stale: frozenset[int]
+    blind: bool
     count: int
 
     def page(self, number: int) -> bytes | None: ...
@@ -65,7 +66,12 @@ class Forest:
         if root is None:
             self.gaps[shape.name].append((None, None))
             return
-        yield from self._walk(shape, root, None, None, 0)
+        last: Key | None = None
+        for found in self._walk(shape, root, None, None, 0):
+            last = key_of(shape, found.row)
+            yield found
+        if self._pages.blind:  # pages were added to the tree, and the one above them is not the newest
+            self.gaps[shape.name].append((None if shape.key else last, None))
 
     def adrift(self) -> Iterator[tuple[str, Found]]:
         """The rows of pages that no tree led to, where the tables have gaps; with the names of their tables."""
