@@ -70,6 +70,10 @@ bench-drain: $(VENV)/dev.stamp ## 100,000 events enqueued offline, then drained 
 bench-smile: $(VENV)/dev.stamp ## Bytes that Smile saves and what it costs, beside orjson in the same run
 	$(BIN)/python benchmarks/smile.py $(ARGS)
 
+.PHONY: corrupt
+corrupt: $(VENV)/dev.stamp ## Thousands of damaged databases, salvaged and compared (ARGS='--count 3000 --seed 1')
+	$(BIN)/python -m tests.torture.corrupt $(ARGS)
+
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the wheel and the source archive into dist/
 	$(BIN)/python -m build

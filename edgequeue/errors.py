@@ -9,7 +9,9 @@
     │   ├── QueueBusy                           another process held the write lock for too long
     │   ├── StoreFull                           the disk is full; nothing was stored
     │   ├── LeaseLost                           another worker sends to the destination now; nothing was sent
-    │   ├── StoreDamaged                        not a database, or a damaged one; it is never deleted
+    │   ├── StoreDamaged                        a damaged database that could not be salvaged; it is never deleted
+    │   │   └── NotAQueue                       somebody else's file; it is never touched
+    │   ├── FileReplaced                        the file was deleted or replaced; what is there now is opened by itself
     │   └── SchemaError                         the tables are not of this version
     │       └── SchemaTooNew                    written by a newer edgequeue
     ├── ServiceError                            Adobe's Flow Service refused a step; what was made before stays
@@ -80,7 +82,17 @@ class StoreFull(StoreError):
 
 
 class StoreDamaged(StoreError):
-    """The file is no edgequeue database, or it is damaged. It is never deleted."""
+    """The file is no edgequeue database, or it is damaged and could not be salvaged. It is never deleted."""
+
+
+class NotAQueue(StoreDamaged):
+    """The file is somebody else's: another program's database, or none at all. It is never touched."""
+
+
+class FileReplaced(StoreError):
+    """Another file has the database's name now, or none: it was salvaged by another process, replaced, or deleted. The
+    store opens what is there and does the same again; only a file that is replaced over and over lets this out.
+    """
 
 
 class LeaseLost(StoreError):

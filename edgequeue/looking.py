@@ -55,6 +55,7 @@ class Looking:
             ledger=ledger,
             worker=worker,
             destinations=views,
+            salvages=tuple(store.salvages()),
             why=why(ledger, views, worker, moment(store.wall_ms())),
         )
 

@@ -68,10 +68,7 @@ class Sending:
             return self._step(by_hand, events_max)
         except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
             log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
-            assert self._lease is not None
-            self._preparing.drop()
-            self._store.release(self._lease)
-            self._lease = None
+            self._release()
             return Turn(leased=False)
 
     def _step(self, by_hand: bool, events_max: int | None) -> Turn:
@@ -108,6 +105,10 @@ class Sending:
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
+        if self._moved():
+            self._write_down()
+            self._release()
+            self._paced_until_ms = 0
         if self._lease is not None:
             return True
         name = self.destination.name
@@ -253,6 +254,18 @@ class Sending:
         """End the exchanges under way at once; their outcome is unknown."""
         self._sender.abort()
 
+    def _moved(self) -> bool:
+        """Whether the lease is of a database that was salvaged or replaced: in the one that is there now, times and
+        waits may be others.
+        """
+        return self._lease is not None and self._lease.queue_id != self._store.queue_id
+
+    def _release(self) -> None:
+        assert self._lease is not None
+        self._preparing.drop()
+        self._store.release(self._lease)
+        self._lease = None
+
     def close(self) -> None:
         """Let go of the lease and the threads. Idempotent."""
         self._couriers.close()
@@ -261,5 +274,4 @@ class Sending:
                 self._write_down()  # what was answered and the disk refused so far: the last chance to keep it
             except EdgeQueueError as error:
                 log.error("%s: answers could not be written down: %s", self.destination.name, error)
-            self._store.release(self._lease)
-            self._lease = None
+            self._release()

@@ -157,6 +157,19 @@ class DestinationView:
 
 
 @dataclass(frozen=True, slots=True)
+class SalvageView:
+    """A damaged database that was salvaged into this one: how many events came back and how many were lost, where its
+    files are kept, and what was wrong with them.
+    """
+
+    salvaged_at: datetime
+    events: int
+    lost: int
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStatus:
     """The queue at one moment."""
 
@@ -169,6 +182,7 @@ class QueueStatus:
     worker: WorkerView | None
     destinations: dict[str, DestinationView] = field(default_factory=dict)
     why: str = ""
+    salvages: tuple[SalvageView, ...] = field(default=(), metadata=FOR_PEOPLE)
 
 
 @dataclass(frozen=True, slots=True)

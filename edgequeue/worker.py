@@ -44,7 +44,7 @@ class Retention:
     def tidy(self, store: Store) -> None:
         """Prune when it is time; of several workers one does it."""
         now_ms = store.now_ms()
-        if now_ms < self.due_ms or not self.turn.acquire(blocking=False):
+        if 0 < self.due_ms - now_ms <= self.every_ms or not self.turn.acquire(blocking=False):
             return
         try:
             self.due_ms = now_ms + self.every_ms
@@ -145,7 +145,7 @@ class Worker(Sending):
                     return
 
     def _held(self) -> bool:
-        return self._lease is not None and self.hold.waits(self._store.now_ms())
+        return self._lease is not None and not self._moved() and self.hold.waits(self._store.now_ms())
 
     def _rest(self, seconds: float) -> bool:
         """Sleep; True when woken. While the destination is held back, new events are no reason to wake."""

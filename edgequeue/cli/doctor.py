@@ -16,7 +16,7 @@ import click
 from edgequeue.cli.context import Code, State, epilog, explained, is_missing, json_option, note_created
 from edgequeue.cli.finding import CONNECT_SECONDS, Finding, wrong
 from edgequeue.cli.inlets import open_inlets
-from edgequeue.cli.output import clean, count, local, sentence, write_json
+from edgequeue.cli.output import clean, count, local, salvaged, sentence, write_json
 from edgequeue.errors import EdgeQueueError
 from edgequeue.model import Status
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgequeue.config import Settings
     from edgequeue.destinations.base import Destination
     from edgequeue.queue import EventQueue
-    from edgequeue.views import DestinationView, QueueStatus
+    from edgequeue.views import DestinationView, QueueStatus, SalvageView
 
 FREE_BYTES_MIN = 100 * 1024 * 1024
 """Less free space than this is reported: the log needs some to be copied back, the system needs the rest."""
@@ -154,12 +154,14 @@ def _store(settings: Settings) -> Generator[Finding, None, QueueStatus | None]:
 def _books(queue: EventQueue, status: QueueStatus) -> Iterator[Finding]:
     damage = queue.damage()
     if damage:
-        remedy = "Copy the file away, export what can be read (edgequeue export --status all), start a new queue."
+        remedy = "Make room on the disk and run this again: it is salvaged by itself, and nothing of it is deleted."
         yield Finding("database", False, f"{status.database} is damaged: {damage[0]}", remedy, Code.STORE)
     else:
         yield Finding(
             "database", True, f"{status.database}, schema {status.schema_revision}, {status.disk_bytes:,} bytes"
         )
+    for one in status.salvages:
+        yield _salvaged(one)
     ledger = status.ledger
     text = f"{ledger.enqueued:,} events enqueued"
     if ledger.balanced:
@@ -178,6 +180,15 @@ def _books(queue: EventQueue, status: QueueStatus) -> Iterator[Finding]:
         many = f"more than {DEAD_COUNTED_MAX:,} events" if dead > DEAD_COUNTED_MAX else count(dead, "event")
         remedy = "See why: edgequeue list --status dead. Once mended: edgequeue requeue."
         yield Finding("dead events", False, f"{many} refused, and kept", remedy, Code.DIED)
+
+
+def _salvaged(one: SalvageView) -> Finding:
+    """A damaged file that was moved aside is reported for as long as it is there."""
+    text = f"{salvaged(one)}; the damaged file is {one.place}"
+    if not Path(one.place).exists():
+        return Finding("salvage", True, f"{text}, and has been deleted since")
+    remedy = "Check the card or disk: it may be failing. Keep the file until you miss nothing, then delete it."
+    return Finding("salvage", False, text, remedy, Code.DIED if one.lost else Code.DONE)
 
 
 def _worker(status: QueueStatus) -> Finding:

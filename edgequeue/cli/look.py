@@ -15,6 +15,7 @@ from edgequeue.cli.output import (
     facts,
     local,
     local_full,
+    salvaged,
     sentence,
     table,
     to_json,
@@ -58,6 +59,7 @@ def status(state: State, as_json: bool) -> None:
             ("Worker", f"{worker.kind}, process {worker.pid}, since {local(worker.since)}" if worker else "none"),
             ("Database", f"{found.database} ({_size(found.disk_bytes)} with its log)"),
             ("Configuration", found.configuration),
+            *(("Salvaged", f"{salvaged(one)}; see edgequeue doctor") for one in found.salvages),
         ]
     )
 

@@ -16,7 +16,7 @@ import click
 from edgequeue.views import as_json
 
 if TYPE_CHECKING:
-    from edgequeue.views import EventError
+    from edgequeue.views import EventError, SalvageView
 
 COLUMNS_MAX = 100
 """Sentences are not set wider than this, however wide the terminal is."""
@@ -182,6 +182,12 @@ def why_refused(error: EventError) -> str:
     if not error.message:
         return code or (f"HTTP {error.status}" if error.status else error.code or "no reason given")
     return error.message if code is None or code in error.message else f"{error.message} ({code})"
+
+
+def salvaged(one: SalvageView) -> str:
+    """What became of a damaged database, in one line."""
+    back = f"{count(one.events, 'event')} salvaged, {one.lost:,} lost"
+    return f"{local(one.salvaged_at)}: the database was damaged, {back}"
 
 
 def count(number: int, word: str) -> str:

@@ -14,10 +14,11 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from edgequeue.clock import Boot, moment, wall_time
-from edgequeue.model import ID_KEYS, Disposition, Priority, Status, format_event_id, parse_event_id
+from edgequeue.model import ID_KEYS, Disposition, Priority, Status, parse_event_id
 from edgequeue.retry import Hold
 from edgequeue.store.base import EventFilter
 from edgequeue.store.encoding import decode_hold
+from edgequeue.store.ids import NONCE, QueueIds
 from edgequeue.store.packing import unpack
 from edgequeue.store.sqlite import Database
 from edgequeue.store.tables import attempts, boots, destinations, endings, events, pending, requests
@@ -51,21 +52,21 @@ class Trip(NamedTuple):
 class Archive:
     """The looking half of the SQLite store."""
 
-    def __init__(self, database: Database, queue_id: str) -> None:
+    def __init__(self, database: Database, ids: QueueIds) -> None:
         self._database = database
-        self._queue_id = queue_id
+        self._ids = ids
 
     def get(self, event_id: str, now_ms: int) -> RecordDetail | None:
         """One event by its exact id, with payload and history."""
         wanted = parse_event_id(event_id)
-        if wanted is None or wanted.queue_id != self._queue_id or len(wanted.nonce) != 16:
+        if wanted is None or wanted.queue_id != self._ids.of(wanted.sequence_from) or len(wanted.nonce) != 16:
             return None
         with self._database.look() as connection:
             query = _listing().add_columns(events.c.payload).where(events.c.sequence == wanted.sequence_from)
             row = connection.execute(query).first()
-            if row is None or f"{row.nonce & 0xFFFFFFFFFFFFFFFF:016x}" != wanted.nonce:
+            if row is None or f"{row.nonce & NONCE:016x}" != wanted.nonce:
                 return None
-            page = _Page(connection, self._queue_id, [row], now_ms)
+            page = _Page(connection, self._ids, [row], now_ms)
             record = page.record(row)
             history = tuple(page.history(row))
         try:
@@ -80,10 +81,10 @@ class Archive:
         query = select(events.c.sequence, events.c.nonce).order_by(events.c.sequence).limit(RESOLVED_MAX)
         wanted = parse_event_id(text)
         with self._database.look() as connection:
-            if wanted is not None and wanted.queue_id == self._queue_id:
+            if wanted is not None and wanted.queue_id in self._ids:
                 between = events.c.sequence.between(wanted.sequence_from, wanted.sequence_to)
                 found = connection.execute(query.where(between).limit(None if wanted.nonce else RESOLVED_MAX)).all()
-                ids = [format_event_id(self._queue_id, seq, nonce & 0xFFFFFFFFFFFFFFFF) for seq, nonce in found]
+                ids = [self._ids.event_id(seq, nonce) for seq, nonce in found]
                 ids = [one for one in ids if one.startswith(text)]
                 if ids:
                     return ids[:RESOLVED_MAX]
@@ -93,21 +94,21 @@ class Archive:
                 found = connection.execute(query.where(there)).all()
                 if found:
                     break
-        return [format_event_id(self._queue_id, seq, nonce & 0xFFFFFFFFFFFFFFFF) for seq, nonce in found]
+        return [self._ids.event_id(seq, nonce) for seq, nonce in found]
 
     def find(self, reference: str, now_ms: int) -> list[Record]:
         """Events by reference; the column has no index, so this reads the table once."""
         with self._database.look() as connection:
             query = _listing().where(events.c.reference == reference).order_by(events.c.sequence)
             rows = connection.execute(query).all()
-            page = _Page(connection, self._queue_id, rows, now_ms)
+            page = _Page(connection, self._ids, rows, now_ms)
             return [page.record(row) for row in rows]
 
     def records(self, sequences: Sequence[int], now_ms: int) -> list[Record]:
         """Events by their sequences, in that order; those that are gone are left out."""
         with self._database.look() as connection:
             rows = connection.execute(_listing().where(events.c.sequence.in_(sequences))).all()
-            page = _Page(connection, self._queue_id, rows, now_ms)
+            page = _Page(connection, self._ids, rows, now_ms)
             found = {row.sequence: page.record(row) for row in rows}
         return [found[one] for one in sequences if one in found]
 
@@ -132,7 +133,7 @@ class Archive:
                 # Whole pages where the status is only known afterwards: the requests are read once for each.
                 size = PAGE_EVENTS if wanted.status in _TOLD_LATER else min(PAGE_EVENTS, left or PAGE_EVENTS)
                 rows = connection.execute(query.limit(size)).all()
-                page = _Page(connection, self._queue_id, rows, now_ms)
+                page = _Page(connection, self._ids, rows, now_ms)
                 found = [(page.record(row), row.payload if more else b"") for row in rows]
             for record, payload in found:
                 if wanted.status in (None, record.status):
@@ -162,8 +163,8 @@ class Archive:
 class _Page:
     """Everything needed to say where a page of events is, read in a handful of queries."""
 
-    def __init__(self, connection: Connection, queue_id: str, rows: Sequence[Row[Any]], now_ms: int) -> None:
-        self._queue_id = queue_id
+    def __init__(self, connection: Connection, ids: QueueIds, rows: Sequence[Row[Any]], now_ms: int) -> None:
+        self._ids = ids
         self._now_ms = now_ms
         self._boots = read_boots(connection)
         self._by_number = {boot.number: boot for boot in self._boots}
@@ -185,7 +186,7 @@ class _Page:
         spent = sum(trip.disposition in (Disposition.RETRY, Disposition.REJECT) for trip in trips)
         ended_attempts = row.ended_attempts if row.ended_attempts is not None else spent
         return Record(
-            event_id=format_event_id(self._queue_id, row.sequence, row.nonce & 0xFFFFFFFFFFFFFFFF),
+            event_id=self._ids.event_id(row.sequence, row.nonce),
             destination=self._names.get(row.destination, f"#{row.destination}"),
             status=status,
             priority=Priority(row.priority).label,

@@ -16,7 +16,7 @@ from edgequeue.learning import NOTHING, Learned
 from edgequeue.model import Claimed, Draft, Priority, Status
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold
-from edgequeue.views import Ledger, Record, RecordDetail, RequestView, WorkerView
+from edgequeue.views import Ledger, Record, RecordDetail, RequestView, SalvageView, WorkerView
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Lease:
     name: str
     fence: int
     lock: Any  # what the store needs to let go of it
+    queue_id: str = ""  # of the queue that gave it: another file under the same path knows nothing of it
 
 
 class NewRequest(NamedTuple):
@@ -214,8 +215,11 @@ class Store(Protocol):
     def note_wall_clock(self) -> None:
         """Write down that the wall clock was stepped, if it was."""
 
+    def salvages(self) -> list[SalvageView]:
+        """The damaged databases that were salvaged into this one, oldest first."""
+
     def check(self) -> list[str]:
-        """What is wrong with the store, in words; empty when nothing is."""
+        """What is wrong with the store and could not be salvaged, in words; empty when nothing is."""
 
     def disk_bytes(self) -> int:
         """Bytes on disk, log included."""

@@ -42,7 +42,7 @@ class Books:
         """The destination's number; writes only when it is new or its type has changed."""
         with self._database.read() as connection:
             row = connection.execute("SELECT id, type FROM destinations WHERE name = ?", (name,)).fetchone()
-            if row is not None and row[1] != type_name:
+            if row is not None and row[1] not in (type_name, ""):  # "": salvaged, and its type could not be read
                 waiting = "SELECT 1 FROM pending WHERE destination = ? LIMIT 1"
                 if connection.execute(waiting, (row[0],)).fetchone():
                     raise ConfigError(
@@ -120,7 +120,9 @@ class Books:
             enqueued = connection.execute(
                 "SELECT max(coalesce((SELECT max(sequence) FROM events), 0), pruned_through) FROM queue"
             ).fetchone()[0]
+            unplaced = connection.execute("SELECT coalesce(sum(unplaced), 0) FROM salvages").fetchone()[0]
         sums = {name: sum(getattr(one, name) for one in ledgers) for name in ("pending", "sending", *_ENDINGS)}
+        sums["lost"] += unplaced  # of whose destination nothing could be read
         return Ledger(enqueued=enqueued, **sums)
 
     def destination_rows(self, archive: Archive) -> list[DestinationRow]:

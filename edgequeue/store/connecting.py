@@ -1,4 +1,4 @@
-"""A connection to SQLite as edgequeue wants it: pragmas, sizes, and our own patience."""
+"""A connection to SQLite as edgequeue wants it: pragmas, sizes, our own patience, and those that must not be closed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ READ_PATIENCE_MS = 10_000
 RETRY_SECONDS = (0.0002, 0.0005)
 """Between two tries for the write lock. SQLite's own handler sleeps up to 100 ms and starves the other process."""
 
+NEVER_CLOSED: list[sqlite3.Connection] = []
+"""Connections that came along in a fork, or whose file was moved aside: SQLite removes a log by its name when the last
+connection closes, and by now that name is the parent's log, or the new database's."""
+
 
 def connect(
     path: Path, *, durability: str = "full", writing: bool = True, page_bytes: int = PAGE_BYTES
 ) -> sqlite3.Connection:
     """A connection with edgequeue's pragmas. Raises what sqlite3 raises; `translated` makes it ours."""
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
+    place = f"{path.as_uri()}?mode=rw"  # SQLite would make a missing file, which everybody may read
+    connection = sqlite3.connect(
+        place, uri=True, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
     try:
         run = connection.execute
         # While another process recovers the log after a crash, even a read is told to wait.
@@ -60,6 +67,14 @@ def connect(
 def checkpoint_bytes(path: Path) -> int:
     """At what size the log of a database is copied back: less on a small disk, where the log is a large part of it."""
     return min(CHECKPOINT_BYTES, shutil.disk_usage(path.parent).total // CHECKPOINT_SHARE)
+
+
+def keep_for_ever(connection: sqlite3.Connection) -> None:
+    """Not even the end of the interpreter closes it: one reference more than anybody knows of."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    NEVER_CLOSED.append(connection)
 
 
 def patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]

@@ -20,6 +20,7 @@ from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, Lease, NewRequest
 from edgequeue.store.encoding import encode_hold, encode_learned, encode_problem
+from edgequeue.store.ids import QueueIds
 from edgequeue.store.lease import FileLock, lease_path
 from edgequeue.store.packing import pack, unpack
 from edgequeue.store.sqlite import Database
@@ -59,8 +60,14 @@ _NOT_ANSWERED = Problem("not_recorded", "the worker ended before the answer was 
 class Delivery:
     """The sending half of the SQLite store. Destinations are numbers here; `SqliteStore` knows their names."""
 
+    _ids: QueueIds
+
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def take_over(self, ids: QueueIds) -> None:
+        """Use these ids; they are others where the file is another one."""
+        self._ids = ids
 
     def acquire(self, destination: int, name: str, kind: str, now_ms: int) -> Lease | None:
         """Lock the destination's lease file and raise its fence."""
@@ -81,7 +88,7 @@ class Delivery:
         except BaseException:
             lock.release()
             raise
-        return Lease(destination, name, row[0], lock)
+        return Lease(destination, name, row[0], lock, self._ids.current)
 
     def release(self, lease: Lease) -> None:
         """Let go of the lock; who looks sees by the lock, not by the row, that nobody holds it."""
@@ -89,6 +96,8 @@ class Delivery:
 
     def rescue(self, lease: Lease, now_ms: int) -> int:
         """Close what a dead worker left open; nothing is written when there is nothing."""
+        if not self._is_ours(lease):
+            return 0
         with self._database.read() as connection:
             if connection.execute(_OPEN_SEQUENCES + " LIMIT 1", (lease.destination,)).fetchone() is None:
                 return 0
@@ -143,6 +152,8 @@ class Delivery:
     ) -> None:
         """Apply settlements in one commit."""
         with self._database.write() as connection:
+            if not self._is_ours(lease):
+                return
             if not _is_current(connection, lease):
                 for number, settlement in closings:
                     _apply_late(connection, lease, number, settlement, now_ms)
@@ -155,18 +166,23 @@ class Delivery:
                 _keep(connection, lease.destination, "learned", encode_learned(learned))
 
     def _require(self, connection: sqlite3.Connection, lease: Lease) -> None:
-        if not _is_current(connection, lease):
+        if not self._is_ours(lease) or not _is_current(connection, lease):
             raise LeaseLost(f"{self._database.path}: another worker has the lease of {lease.name!r}")
 
     def set_hold(self, lease: Lease, hold: Hold) -> None:
         """What holds the destination back, unless the lease is somebody else's by now."""
         with self._database.write() as connection:
-            if _is_current(connection, lease):
+            if self._is_ours(lease) and _is_current(connection, lease):
                 _keep(connection, lease.destination, "hold", encode_hold(hold))
 
+    def _is_ours(self, lease: Lease) -> bool:
+        """Of this queue or one that was salvaged into it: to another file under this name its numbers mean nothing."""
+        return lease.queue_id in self._ids
+
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
-        """Set records aside that were never sent."""
+        """Set records aside that were never sent. LeaseLost where they may be another's by now."""
         with self._database.write() as connection:
+            self._require(connection, lease)
             _bury(connection, lease.destination, deaths, now_ms)
 
 
@@ -194,7 +210,8 @@ def _apply(connection: sqlite3.Connection, lease: Lease, number: int, settlement
         connection.execute("DELETE FROM requests WHERE number = ?", (number,))
         return
     destination = lease.destination
-    _close(connection, lease, number, settlement, now_ms)
+    if not _close(connection, lease, number, settlement, now_ms):
+        return
     _deliver(connection, destination, settlement.delivered, now_ms)
     _bury(connection, destination, settlement.deaths, now_ms)
     if settlement.waits:
@@ -215,13 +232,16 @@ def _apply_late(connection: sqlite3.Connection, lease: Lease, number: int, settl
         values = (now_ms, encode_problem(_NOT_ANSWERED), lease.destination, number, lease.fence)
         connection.execute(_RESCUE + "AND number = ? AND fence = ?", values)
         return
-    _close(connection, lease, number, settlement, now_ms)
+    if not _close(connection, lease, number, settlement, now_ms):
+        return
     _note(connection, number, settlement)
     _deliver(connection, lease.destination, settlement.delivered, now_ms)
 
 
-def _close(connection: sqlite3.Connection, lease: Lease, number: int, settlement: Settlement, now_ms: int) -> None:
-    """Write what the request came to. The fence, because a number may be another request's once its own is pruned."""
+def _close(connection: sqlite3.Connection, lease: Lease, number: int, settlement: Settlement, now_ms: int) -> bool:
+    """Write what the request came to; False where it is not on record and nothing may be concluded: pruned with its
+    events (the fence, as its number may be another's by now), or an older copy of the database was put back.
+    """
     verdict = settlement.verdict
     row = (
         now_ms,
@@ -234,7 +254,7 @@ def _close(connection: sqlite3.Connection, lease: Lease, number: int, settlement
         number,
         lease.fence,
     )
-    connection.execute(_CLOSE, row)
+    return connection.execute(_CLOSE, row).rowcount == 1
 
 
 def _deliver(connection: sqlite3.Connection, destination: int, keys: Sequence[tuple[int, int]], now_ms: int) -> None:

@@ -21,7 +21,7 @@ from zlib import crc32
 
 from edgequeue.clock import QueueClock
 from edgequeue.errors import StoreError, StoreFull
-from edgequeue.model import EVENT_ID_LENGTH, Codec, Draft, Priority
+from edgequeue.model import EVENT_ID_LENGTH, Claimed, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
 from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database, release
@@ -57,13 +57,17 @@ Put = tuple[int, int, Draft]
 
 
 class Intake:
-    """The enqueuing half of the SQLite store."""
+    """The enqueuing half of the SQLite store; `take_over` before the first put."""
 
-    def __init__(self, database: Database, queue_id: str, clock: QueueClock, reserve: Reserve) -> None:
+    last_sequence = 0
+    """The last that this object has given or seen: what it knows where the file says nothing any more."""
+
+    _queue_id: str
+    _clock: QueueClock
+
+    def __init__(self, database: Database, reserve: Reserve) -> None:
         self._database = database
         self._reserve = reserve
-        self._queue_id = queue_id
-        self._clock = clock
         self._group: GroupCommit[Put, str] = GroupCommit(self._commit_one, self._commit_group)
 
     def put(self, destination: int, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
@@ -76,19 +80,20 @@ class Intake:
                 raise
         return self._group.submit(put, timeout_seconds)
 
-    def put_many(
-        self, destination: int, drafts: Iterable[Draft], priority: Priority, timeout_seconds: float
-    ) -> list[str]:
-        """Store all or none. The iterable is consumed before the write lock is taken: it may be slow, or ours again."""
-        with _Spool(drafts, self._database.path) as spool:
-            try:
-                return self._put_spooled(destination, spool, int(priority), timeout_seconds)
-            except StoreFull:
-                if not self._reserve.given_for_intake():
-                    raise
-            return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+    def spool(self, drafts: Iterable[Draft]) -> Spool:
+        """Consume an iterable before the write lock is taken: it may be slow, or ours again."""
+        return Spool(drafts, self._database.path)
 
-    def _put_spooled(self, destination: int, spool: _Spool, lane: int, timeout_seconds: float) -> list[str]:
+    def put_many(self, destination: int, spool: Spool, priority: Priority, timeout_seconds: float) -> list[str]:
+        """Store all or none."""
+        try:
+            return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+        except StoreFull:
+            if not self._reserve.given_for_intake():
+                raise
+        return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+
+    def _put_spooled(self, destination: int, spool: Spool, lane: int, timeout_seconds: float) -> list[str]:
         ids: list[str] = []
         with self._database.write(timeout_seconds) as connection:
             self._reserve.admit(connection, spool.size)
@@ -97,6 +102,17 @@ class Intake:
                 ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
                 sequence += len(chunk)
         return ids
+
+    def take_over(self, queue_id: str, clock: QueueClock) -> None:
+        """Use this id and this clock; they are others after a salvage."""
+        self._queue_id, self._clock = queue_id, clock
+        with self._database.read() as connection:
+            self.last_sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0] - 1
+
+    def note(self, claimed: Sequence[Claimed]) -> None:
+        """Events that somebody else may have stored."""
+        if claimed:
+            self.last_sequence = max(self.last_sequence, max(one.sequence for one in claimed))
 
     def reset_after_fork(self) -> None:
         self._group.reset_after_fork()
@@ -155,6 +171,7 @@ class Intake:
         row = (sequence, nonce, destination, priority, _CODEC, stamped, clock.boot.number, clock.now_ms())
         connection.execute(_INSERT_EVENTS[1], (*row, occurred_ms, reference, crc32(payload), payload))
         connection.execute(_INSERT_PENDING_ONE, (destination, priority, sequence))
+        self.last_sequence = sequence
         return event_id
 
     def _insert(self, connection: sqlite3.Connection, sequence: int, puts: Sequence[Put]) -> list[str]:
@@ -183,10 +200,11 @@ class Intake:
             connection.execute(_INSERT_EVENTS[count], values[done * _COLUMNS : (done + count) * _COLUMNS])
             done += count
         connection.execute(_INSERT_PENDING, (first, sequence - 1))
+        self.last_sequence = sequence - 1
         return ids
 
 
-class _Spool:
+class Spool:
     """Drafts read once and kept, beyond `CHUNKS_IN_MEMORY` in a temporary file that is gone when this is closed.
 
     The file is read chunk by chunk: `marshal.load` on it reads every number and text apart, 4.3 us per event for 0.8.
@@ -204,7 +222,7 @@ class _Spool:
             self.__exit__()
             raise
 
-    def __enter__(self) -> _Spool:
+    def __enter__(self) -> Spool:
         return self
 
     def __exit__(self, *_: object) -> None:

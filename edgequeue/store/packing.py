@@ -29,17 +29,26 @@ def pack(sequences: Sequence[int]) -> bytes:
     return bytes(out)
 
 
-def unpack(data: bytes) -> list[int]:
-    """The sequences in request order."""
+SEQUENCES_MAX = 1_000_000
+"""No request carries more events: bytes that say so are damaged."""
+
+
+def unpack(data: bytes, most: int = SEQUENCES_MAX) -> list[int]:
+    """The sequences in request order. ValueError for damaged bytes: they may stand for more than fits into memory."""
     numbers = _numbers(data)
-    kind = next(numbers)
+    kind = next(numbers, None)
     if kind == AS_GIVEN:
         return list(numbers)
+    if kind != ASCENDING:
+        raise ValueError("no packed sequences")
     sequences: list[int] = []
     end = 0
     for gap in numbers:
         first = end + gap
-        end = first + next(numbers)
+        length = next(numbers, SEQUENCES_MAX)
+        if len(sequences) + length >= most:
+            raise ValueError("more sequences than a request carries")
+        end = first + length
         sequences.extend(range(first, end + 1))
     return sequences
 

@@ -32,11 +32,13 @@ def is_for_looking(path: Path, error: StoreError) -> bool:
 class ReadOnlyDatabase(Database):
     """A database file that is read and never written; writing raises StoreError with the reason."""
 
+    writable = False
+
     def __init__(self, path: Path, reason: StoreError) -> None:
         super().__init__(path)
         self._reason = reason
-        self._log = path.with_name(f"{path.name}-wal")
-        self._still = None if _state(self._log) else _state(path)
+        self._beside = path.with_name(f"{path.name}-wal")
+        self._still = None if _state(self._beside) else _state(path)
 
     def connect(self, *, writing: bool = True) -> sqlite3.Connection:
         if writing:
@@ -59,13 +61,16 @@ class ReadOnlyDatabase(Database):
         with self._unchanged(), super().look() as connection:
             yield connection
 
+    def stay(self) -> None:
+        """What is only looked at is not exchanged for another file; `_unchanged` notices."""
+
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
         """QueueBusy where a file that was read as unchanging has changed, whatever was made of it."""
         try:
             yield
         finally:
-            if self._still is not None and (_state(self._log) or _state(self.path) != self._still):
+            if self._still is not None and (_state(self._beside) or _state(self.path) != self._still):
                 raise QueueBusy(f"{self.path}: another process began to write while it was read. Look again")
 
 

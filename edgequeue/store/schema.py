@@ -5,6 +5,7 @@ The migrations stand at the top of the repository and are shipped inside the pac
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -12,18 +13,39 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgequeue.errors import EdgeQueueError, SchemaError, SchemaTooNew, StoreDamaged
+from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNew, StoreDamaged
+from edgequeue.store.backup import backup_before
+from edgequeue.store.identity import refuse_empty
 from edgequeue.store.sqlite import Database
-from edgequeue.store.trouble import translate
+from edgequeue.store.trouble import KEEP_IT, translate
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-REVISION = "0002"
+log = logging.getLogger("edgequeue")
+
+REVISION = "0003"
 """The newest migration; a test holds it to alembic's own head."""
 
 UPGRADE_PATIENCE_MS = 30_000
 """Several processes may open a new file at once: one upgrades it, the others wait so long for it."""
+
+OURS = frozenset(
+    {
+        *("alembic_version", "queue", "boots", "destinations", "events", "pending", "requests", "attempts", "endings"),
+        "salvages",
+    }
+)
+"""Our tables, of every version."""
+
+APPLICATION_ID = 0x45517565
+"""Tells programs such as `file` that this is a queue of edgequeue ("EQue")."""
+
+_TABLES_OF_OURS_MIN = 5
+"""Another program may have tables of the names of ours, but not so many."""
+
+_PAGES_OF_NOTHING = 3
+"""A file in which a table has been begun and taken back may have some pages; nobody's events fit in."""
 
 _FAULTS_OF_A_MIGRATION = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 
@@ -42,22 +64,28 @@ def ensure_schema(database: Database) -> None:
 
 
 def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:
-    """The revision that the tables are at, None for an empty database. StoreDamaged for somebody else's tables."""
+    """The revision that the tables are at, None for an empty database. NotAQueue for somebody else's tables;
+    StoreDamaged where some of ours are gone.
+    """
     try:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         connection.execute("SELECT queue_id FROM queue LIMIT 1")  # others use alembic too
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
             raise
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'alembic_version' LIMIT 1"
-        others = [name for (name,) in connection.execute(query)]
-        if others:
+        there = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        others = sorted(there - OURS) or sorted(there if len(there) < _TABLES_OF_OURS_MIN else ())
+        if others and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             text = (
                 f"{path}: this database belongs to another program (it has the table {others[0]!r}). Name another path"
             )
-            raise StoreDamaged(text) from None
+            raise NotAQueue(text) from None
+        if there - {"alembic_version"} or connection.execute("PRAGMA page_count").fetchone()[0] > _PAGES_OF_NOTHING:
+            raise StoreDamaged(f"{path}: the database is damaged (tables are missing). {KEEP_IT}") from None
         return None
-    return None if row is None else str(row[0])
+    if row is None:
+        raise StoreDamaged(f"{path}: the database is damaged (its version is missing). {KEEP_IT}")
+    return str(row[0])
 
 
 def migrations_dir() -> Path:
@@ -91,6 +119,10 @@ def _upgrade(database: Database, found: str | None) -> None:
             if found == REVISION:  # another process upgraded while we waited for the lock
                 return
             _refuse_unknown(database, found, known)
+            if found is not None:
+                kept = backup_before(database.path, REVISION)
+                if kept is not None:
+                    log.info("%s: before the upgrade to %s it was copied to %s", database.path, REVISION, kept.name)
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
     except EdgeQueueError:
@@ -139,12 +171,7 @@ def create_file(path: Path) -> None:
 
     StoreDamaged where the file is gone but its log is not: SQLite would throw that log away, and with it what it holds.
     """
-    log = path.with_name(f"{path.name}-wal")
-    if (not path.exists() or path.stat().st_size == 0) and log.exists() and log.stat().st_size > 0:
-        raise StoreDamaged(
-            f"{path}: the database is missing or empty, but its log {log.name} holds data. Put the database back "
-            "beside it, or move the log aside to start anew; keep it: it holds events"
-        )
+    refuse_empty(path)
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         try:

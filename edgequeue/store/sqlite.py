@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgequeue.errors import QueueBusy, QueueClosed
-from edgequeue.store.connecting import PAGE_BYTES, connect, patiently
+from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed
+from edgequeue.store.connecting import NEVER_CLOSED, PAGE_BYTES, connect, keep_for_ever, patiently
 from edgequeue.store.forking import OPEN
+from edgequeue.store.identity import Identity, identity, in_exchange, refuse_empty, sides
 from edgequeue.store.trouble import translate, translated
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 OVERWRITE_SECONDS = 1.0
 """How long the lock is waited for to clear up after a failed commit; whoever has it clears up by committing."""
-
-_CONNECTIONS_OF_A_PARENT: list[sqlite3.Connection] = []
-"""Connections that came along in a fork: closing one in the child could hurt the parent's log, so they are kept."""
 
 
 class ForkAware(Protocol):
@@ -42,6 +40,8 @@ class ForkAware(Protocol):
 class Database:
     """One database file, as this process has it open. Safe from any thread; fork-aware."""
 
+    writable = True
+
     def __init__(self, path: Path, *, durability: str = "full", page_bytes: int = PAGE_BYTES) -> None:
         self.path = path
         self._durability = durability
@@ -49,6 +49,9 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._engine: Engine | None = None
+        self.identity: Identity | None = None
+        self._sides: Identity | None = None
+        self._name, self._log, self._memory = str(path), f"{path}-wal", f"{path}-shm"
         self.closed = False
         self.on_fork: ForkAware | None = None
         self._new_locks()
@@ -71,6 +74,12 @@ class Database:
         finally:
             release(self.write_turn)
 
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection outside a transaction, for what cannot be in one."""
+        with self.write_turn, translated(self.path):
+            yield self._writer or self._writing()
+
     def transaction(self, deadline: float) -> _Transaction:
         """As `write`, for who holds `write_turn` already; waits for other processes until `deadline` (monotonic)."""
         return _Transaction(self, deadline)
@@ -87,6 +96,7 @@ class Database:
                 raise QueueClosed(f"{self.path}: this queue was closed; open it again")
             if self._reader is None:
                 self._reader = self.connect(writing=False)
+            self.stay()
             if self._reader.in_transaction:  # an interrupted look must not pin the past for those after it
                 self._reader.execute("ROLLBACK")
             yield self._reader
@@ -130,12 +140,9 @@ class Database:
 
     def close(self) -> None:
         """Close the connections; the last process to do so copies the log back and removes it."""
-        with self.write_turn, self._read_turn:
+        with self.write_turn:
             self.closed = True
-            for connection in (self._reader, self._writer):
-                if connection is not None:
-                    connection.close()
-            self._reader = self._writer = None
+            self.let_go()
         if self._engine is not None:
             self._engine.dispose()
 
@@ -147,8 +154,79 @@ class Database:
         return self._writer
 
     def connect(self, *, writing: bool = True) -> sqlite3.Connection:
-        """A new connection with this database's settings."""
-        return connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
+        """A new connection with this database's settings, to the same file as the others. FileReplaced if it is not."""
+        before = identity(self._name)
+        if before is None or self.identity not in (None, before):  # not opened: a writer changes a file's header
+            raise self._replaced()
+        refuse_empty(self.path)  # at each connection: SQLite throws a log away that stands beside an empty file
+        connection = connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()  # the log is opened with the first look
+            if identity(self._name) != before or in_exchange(self.path):
+                keep_for_ever(connection)
+                raise self._replaced()
+        except BaseException:
+            if connection not in NEVER_CLOSED:
+                connection.close()
+            raise
+        self.identity = before
+        if self._sides is None:  # a new file has no log yet
+            self._sides = sides(self._log, self._memory)
+        return connection
+
+    def stay(self) -> None:
+        """FileReplaced where the name does not stand for the file that is open any more, or its log has no name."""
+        if identity(self._name) != self.identity or self.has_strayed():
+            raise self._replaced()
+
+    def has_strayed(self) -> bool:
+        """Whether the log that is open, or its shared memory, was deleted or replaced: who opens the file now does not
+        see what is in it.
+        """
+        return self._sides is not None and sides(self._log, self._memory) != self._sides
+
+    def log_is_anothers(self) -> bool:
+        """Whether a log has the name by now that is not the one that is open, and holds something."""
+        found = identity(self._log)
+        return found is not None and found[1] != (self._sides or found)[0] and Path(self._log).stat().st_size > 0
+
+    def any_connection(self) -> sqlite3.Connection | None:
+        """One that is open, for who has to do without a look at what its name stands for."""
+        return self._writer or self._reader
+
+    def _replaced(self) -> FileReplaced:
+        return FileReplaced(f"{self.path}: the file was deleted or replaced; nothing was stored. Try again")
+
+    def unsent(self) -> int | None:
+        """How many events of the file that is open are not delivered yet, also where it has no name any more."""
+        with self._read_turn, suppress(sqlite3.Error):
+            if self._reader is not None:
+                return int(self._reader.execute("SELECT count(*) FROM pending").fetchone()[0])
+        return None
+
+    def let_go(self) -> None:
+        """Close the connections; a file that was moved aside is only let go of."""
+        with self.write_turn, self._read_turn:
+            if identity(self._name) != self.identity:
+                self._abandon()
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = self._sides = None
+
+    def abandon(self, known: Identity | None = None) -> None:
+        """Let go of the file that was open, without closing it. The next use opens `known` and no other, or whatever
+        has the name then.
+        """
+        with self.write_turn, self._read_turn:
+            self._abandon()
+            self.identity = known
+
+    def _abandon(self) -> None:
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                keep_for_ever(connection)
+        self._reader = self._writer = self._sides = None
 
     def before_fork(self) -> None:
         """No transaction may be in the middle of anything when the process is copied.
@@ -168,8 +246,7 @@ class Database:
 
     def after_fork_in_child(self) -> None:
         """The child opens connections of its own; those it inherited are the parent's."""
-        _CONNECTIONS_OF_A_PARENT.extend(one for one in (self._reader, self._writer) if one is not None)
-        self._reader = self._writer = None
+        self._abandon()
         self._engine = None
         self._new_locks()
         if self.on_fork is not None:
@@ -203,6 +280,7 @@ class _Transaction:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
                 patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._deadline)
+            self._database.stay()  # the lock is ours, and who exchanges the file needs it too
         except BaseException as error:
             self._give_up(error)
             raise
@@ -222,6 +300,7 @@ class _Transaction:
                 _overwrite(self._connection)
             self._give_up(failed)
             raise
+        self._database.stay()  # a file that was deleted meanwhile keeps nothing: the caller is to do it again
 
     def _give_up(self, error: BaseException) -> None:
         """Roll back; a failed COMMIT may have done so by itself."""

@@ -134,3 +134,17 @@ endings = Table(
     Column("code", Text),
     Column("message", Text),
 )
+
+salvages = Table(
+    "salvages",
+    metadata,
+    Column("number", Key, primary_key=True),
+    Column("queue_id", Text, nullable=False),  # of the damaged queue: it minted the ids up to `through`
+    Column("through", Key, nullable=False),
+    Column("salvaged_ms", Key, nullable=False),  # wall clock
+    Column("events", Key, nullable=False),
+    Column("lost", Key, nullable=False),
+    Column("unplaced", Key, nullable=False),  # of the lost: those whose destination nobody knows
+    Column("place", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)

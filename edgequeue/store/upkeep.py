@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from typing import Any
+from zlib import crc32
 
-from edgequeue.clock import Boot, Clock, QueueClock, next_boot
-from edgequeue.model import format_event_id
+from edgequeue.clock import Boot, Clock, QueueClock, moment, next_boot
 from edgequeue.store.encoding import decode_hold
+from edgequeue.store.ids import QueueIds, read_ids
 from edgequeue.store.packing import runs, unpack
 from edgequeue.store.reserve import Reserve
+from edgequeue.store.schema import APPLICATION_ID
 from edgequeue.store.sqlite import Database
+from edgequeue.views import SalvageView
 
 PRUNE_CHUNK_EVENTS = 1000
 """Events deleted per transaction: the write lock is held some 8 ms at a time."""
+
+CHECK_SECONDS = 10.0
+"""How long the quick check after an unclean stop may take: some 10 GB from memory, 400 MB from a slow card. What it
+did not reach by then is found when it is used."""
+
+_STEPS_PER_LOOK = 20_000
+"""Steps of SQLite's machine between two looks at the clock: some milliseconds."""
 
 _QUEUE_ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is read as something else
 _LAST_SEEN = """
@@ -29,8 +41,8 @@ _LAST_SEEN = """
 _BOOT_COLUMNS = "number, boot_id, started_ms, base_ms, wall_offset_ms, trusted"
 
 
-def open_books(database: Database, clock: Clock, *, writing: bool = True) -> tuple[str, QueueClock]:
-    """The queue's id and its clock; a new queue or a new boot is written down if it can be, otherwise nothing is."""
+def open_books(database: Database, clock: Clock, *, writing: bool = True) -> tuple[QueueIds, QueueClock]:
+    """The queue's ids and its clock; a new queue or a new boot is written down if it can be, otherwise nothing is."""
     with database.read() as connection:
         found = _books(connection, clock.boot_id())
         if found is None and not writing:
@@ -38,8 +50,16 @@ def open_books(database: Database, clock: Clock, *, writing: bool = True) -> tup
     if found is None:
         with database.write() as connection:
             found = _books(connection, clock.boot_id()) or _new_books(connection, clock)
+        with database.writing() as connection:  # so that the file says by itself whose it is, and which log is its own
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     queue_id, boot = found
-    return queue_id, QueueClock(boot, clock)
+    with database.read() as connection:
+        marked = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not marked:  # made by an earlier version
+        with database.write() as connection:
+            stamp(connection, queue_id)
+    with database.read() as connection:
+        return read_ids(connection, queue_id), QueueClock(boot, clock)
 
 
 def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | None:
@@ -50,8 +70,9 @@ def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | N
 def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]:
     queue_id = _queue_id(connection)
     if not queue_id:
-        queue_id = "".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8))
+        queue_id = new_queue_id()
         connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", (queue_id,))
+    stamp(connection, queue_id)
     boot = _following(connection, clock)
     connection.execute(
         "INSERT INTO boots VALUES (?, ?, ?, ?, ?, ?)",
@@ -75,6 +96,22 @@ def _following(connection: sqlite3.Connection, clock: Clock) -> Boot:
     return next_boot(_last_boot(connection), _last_seen_ms(connection), clock)
 
 
+def new_queue_id() -> str:
+    """Eight letters and digits, at random."""
+    return "".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8))
+
+
+def stamp(connection: sqlite3.Connection, queue_id: str) -> None:
+    """Write into the file's header whose it is: a log of another queue beside it is then known by its first page."""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {mark_of(queue_id)}")
+
+
+def mark_of(queue_id: str) -> int:
+    """What stands for the queue's id in the 31 bits of `user_version`."""
+    return crc32(queue_id.encode()) & 0x7FFFFFFF or 1
+
+
 def _last_seen_ms(connection: sqlite3.Connection) -> int:
     """The newest queue time that is written anywhere.
 
@@ -94,10 +131,10 @@ def _boot(row: tuple[Any, ...]) -> Boot:
 class Upkeep:
     """The tidying half of the SQLite store."""
 
-    def __init__(self, database: Database, queue_id: str, clock: QueueClock, reserve: Reserve) -> None:
+    def __init__(self, database: Database, ids: QueueIds, clock: QueueClock, reserve: Reserve) -> None:
         self._database = database
         self._leaving = reserve.leaving
-        self._queue_id = queue_id
+        self._ids = ids
         self.clock = clock
 
     def boots(self) -> list[Boot]:
@@ -131,7 +168,7 @@ class Upkeep:
             rows = connection.execute(query, values).fetchall()
             if event_ids is not None:  # whole ids: a sequence alone may be an event of a cloned card
                 named = set(event_ids)
-                rows = [row for row in rows if self._event_id(row[0], row[2]) in named]
+                rows = [row for row in rows if self._ids.event_id(row[0], row[2]) in named]
             dead = [(sequence, number) for sequence, number, _ in rows]
             connection.executemany(
                 "INSERT INTO pending (destination, priority, sequence) "
@@ -143,9 +180,6 @@ class Upkeep:
                 "UPDATE destinations SET dead = dead - 1 WHERE id = ?", [(number,) for _, number in dead]
             )
         return len(dead)
-
-    def _event_id(self, sequence: int, nonce: int) -> str:
-        return format_event_id(self._queue_id, sequence, nonce & 0xFFFFFFFFFFFFFFFF)
 
     def prune(self, delivered_before_ms: int | None, dead_before_ms: int | None) -> int:
         """Delete what ended before these queue times, in short transactions; counts stay, sequences are not reused."""
@@ -188,10 +222,26 @@ class Upkeep:
             connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
         return len(rows)
 
-    def check(self) -> list[str]:
-        """SQLite's own check of the file, in words."""
+    def salvages(self) -> list[SalvageView]:
+        """What was salvaged into this queue, oldest first."""
         with self._database.read() as connection:
-            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+            query = "SELECT salvaged_ms, events, lost, place, reason FROM salvages ORDER BY number"
+            rows = connection.execute(query).fetchall()
+        return [SalvageView(moment(when), *rest) for when, *rest in rows]
+
+    def check(self, seconds: float = inf) -> list[str]:
+        """SQLite's own check of the file, in words; what it did not reach in that time it says nothing of."""
+        deadline = time.monotonic() + seconds
+        with self._database.read() as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_PER_LOOK)
+            try:
+                found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                    raise
+                return []
+            finally:
+                connection.set_progress_handler(None, 0)
         return [] if found == ["ok"] else found
 
 

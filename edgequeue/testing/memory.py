@@ -13,7 +13,7 @@ from edgequeue.model import ID_KEYS, Status, parse_event_id
 from edgequeue.store.base import DestinationRow, EventFilter
 from edgequeue.testing.memory_delivery import Delivering, alone
 from edgequeue.testing.memory_rows import Place, Sent, Stored, detail_of, record_of, request_view
-from edgequeue.views import Ledger, Record, RecordDetail, RequestView
+from edgequeue.views import Ledger, Record, RecordDetail, RequestView, SalvageView
 
 RESOLVED_MAX = 10
 
@@ -186,6 +186,9 @@ class MemoryStore(Delivering):
     @alone
     def note_wall_clock(self) -> None:
         self._clock.boot = self._clock.stepped() or self._clock.boot
+
+    def salvages(self) -> list[SalvageView]:
+        return []
 
     def check(self) -> list[str]:
         return []

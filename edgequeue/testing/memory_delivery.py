@@ -121,7 +121,7 @@ class Delivering:
         self._changes += 1
         since = moment(self.now_ms() + self._clock.boot.wall_offset_ms)
         place.owner = WorkerView(os.getpid(), kind, since)
-        place.holder = Lease(place.number, name, place.fence, None)
+        place.holder = Lease(place.number, name, place.fence, None, self.queue_id)
         return place.holder
 
     @alone

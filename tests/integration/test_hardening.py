@@ -29,7 +29,7 @@ def web(name: str = "web", **more: Any) -> AdobeEdge:
 
 
 def test_a_log_whose_database_is_gone_is_never_thrown_away(tmp_path: Path) -> None:
-    """Opening would make SQLite discard the log, and with it events that were acknowledged."""
+    """Opening would make SQLite discard the log, and with it events that were acknowledged: they are salvaged."""
     database = tmp_path / "queue.db"
     child = os.fork() if hasattr(os, "fork") else pytest.skip("only where there is fork")
     if child == 0:
@@ -41,9 +41,18 @@ def test_a_log_whose_database_is_gone_is_never_thrown_away(tmp_path: Path) -> No
     before = log.read_bytes()
     assert before
     database.unlink()
+    with EventQueue(database, [web()]) as queue:
+        assert (queue.status().ledger.pending, queue.status().ledger.lost) == (1, 0)
+    assert Path(f"{database}.damaged-1-wal").read_bytes() == before
+
+
+def test_a_log_of_somebody_else_without_its_database_is_left_alone(tmp_path: Path) -> None:
+    """Nothing in it is ours: it is refused, and not a byte of it is changed."""
+    log = tmp_path / "queue.db-wal"
+    log.write_bytes(b"somebody's log" * 1000)
     with pytest.raises(StoreDamaged, match=r"its log .* holds data"):
-        EventQueue(database, [web()])
-    assert log.read_bytes() == before
+        EventQueue(tmp_path / "queue.db", [web()])
+    assert log.read_bytes() == b"somebody's log" * 1000
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="only where links can be refused")

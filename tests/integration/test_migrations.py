@@ -31,8 +31,8 @@ RELEASED = ROOT / "tests" / "data" / "migrations.sha256.json"
 FAILING = """
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -202,7 +202,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def add_migration(folder: Path, fault: str) -> None:
     shutil.rmtree(folder / "versions" / "__pycache__", ignore_errors=True)  # the clock may not tell two texts apart
-    (folder / "versions" / "0003_more.py").write_text(FAILING.format(fault=fault))
+    (folder / "versions" / "0004_more.py").write_text(FAILING.format(fault=fault))
 
 
 def test_a_migration_that_fails_half_way_changes_nothing(
@@ -216,15 +216,15 @@ def test_a_migration_that_fails_half_way_changes_nothing(
     ids = put(store, 3)
     store.close()
     before = objects(store.path)
-    monkeypatch.setattr(schema, "REVISION", "0003")
+    monkeypatch.setattr(schema, "REVISION", "0004")
     add_migration(copied, "INSERT INTO nowhere VALUES (1)")
     with pytest.raises(SchemaError, match="could not be brought to this version") as raised:
         make_store()
     assert raised.value.__cause__ is not None
-    assert (objects(store.path), revision(store.path)) == (before, ["0002"])
+    assert (objects(store.path), revision(store.path)) == (before, ["0003"])
     add_migration(copied, "SELECT 1")
     again = make_store()
-    assert revision(store.path) == ["0003"]
+    assert revision(store.path) == ["0004"]
     assert "half" in objects(store.path)
     assert [one.event_id for one in again.records([1, 2, 3])] == ids
 
@@ -233,14 +233,14 @@ def test_a_first_migration_that_fails_leaves_an_empty_file(
     copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing half-made stands in the way of the next try."""
-    monkeypatch.setattr(schema, "REVISION", "0003")
+    monkeypatch.setattr(schema, "REVISION", "0004")
     add_migration(copied, "INSERT INTO nowhere VALUES (1)")
     with pytest.raises(SchemaError):
         SqliteStore.open(tmp_path / "queue.db", clock=ManualClock())
     assert objects(tmp_path / "queue.db") == {}
     add_migration(copied, "SELECT 1")
     SqliteStore.open(tmp_path / "queue.db", clock=ManualClock()).close()
-    assert revision(tmp_path / "queue.db") == ["0003"]
+    assert revision(tmp_path / "queue.db") == ["0004"]
 
 
 def test_a_lock_is_not_a_broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

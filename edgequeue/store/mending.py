@@ -1,0 +1,256 @@
+"""A store object that outlives its file: where the database is found damaged, or replaced by another process that found
+it so, it is salvaged, opened anew, and what was asked for is done then.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from edgequeue.clock import Clock
+from edgequeue.errors import EdgeQueueError, FileReplaced, NotAQueue, QueueBusy, StoreDamaged
+from edgequeue.store.forking import OPEN
+from edgequeue.store.identity import Identity, identity, in_exchange
+from edgequeue.store.ids import QueueIds
+from edgequeue.store.intake import Intake
+from edgequeue.store.schema import create_file
+from edgequeue.store.sqlite import Database
+from edgequeue.store.trouble import KEEP_IT
+
+log = logging.getLogger("edgequeue")
+
+AGAIN_SECONDS = 60.0
+"""After a salvage the next one waits so long: it reads the whole file, and keeps one more. A disk that damages what it
+was just given is not to be filled with copies."""
+
+STANDSTILL_SECONDS = 30.0
+"""How long the threads of this process that are writing may take to end their commits."""
+
+ODD = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
+"""What comes of a row with another kind of value in it than was written: SQLite checks none of it when it reads."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class _Turn:
+    """One salvage at a time in this process; a forked child has a turn of its own."""
+
+    def __init__(self) -> None:
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        self.lock = threading.RLock()  # what was put in place of another file may have to be salvaged in its turn
+
+
+_turn = _Turn()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_turn.reset_after_fork)
+
+
+class Mending:
+    """What can be mended: `generation` grows with each file that the object has had."""
+
+    _database: Database
+    _device_clock: Clock
+    _ids: QueueIds
+    _intake: Intake
+    generation = 0
+    _again_at = 0.0
+
+    @abstractmethod
+    def reopen(self) -> None:
+        """Read the books of the file that is there now."""
+
+    @abstractmethod
+    def verify(self) -> None:
+        """A quick check. StoreDamaged for what it finds."""
+
+    @abstractmethod
+    def wall_ms(self) -> int:
+        """The device's wall clock."""
+
+    def mend(self, error: StoreDamaged | FileReplaced, seen: int) -> None:
+        """Return when there is a sound file again; raise `error` where there is none to be had."""
+        if isinstance(error, NotAQueue) or self._database.closed or not self._database.writable:
+            raise error
+        with _turn.lock, _standstill(self._database):
+            if self.generation != seen:
+                return
+            known, before, unsent = self._database.identity, self._ids, self._database.unsent()
+            try:
+                if isinstance(error, StoreDamaged):
+                    self._salvage(error, known)
+                    self._database.abandon()
+                    self.reopen()
+                else:
+                    if identity(self._database.path) == known and self._database.has_strayed():
+                        from edgequeue.store.strayed import bring_home
+
+                        bring_home(self._database)
+                    self._database.abandon()
+                    salvaging(self._database.path, self._open_anew, self._device_clock)
+            except BaseException:
+                self._database.abandon(known)  # whatever is there, it is not open: the next use tries again
+                raise
+            self.generation += 1
+            _say(self._database.path, before, self._ids, unsent)
+
+    def _open_anew(self, *, checked: bool) -> None:
+        """Open what has the file's name now; where nothing has, a new queue."""
+        try:
+            create_file(self._database.path)
+            self.reopen()
+            if checked:
+                self.verify()
+        except BaseException:
+            self._database.let_go()
+            raise
+
+    def mend_rows(self, error: Exception, seen: int) -> None:
+        """An error that no sound row leads to: where rows are found that cannot be right, that is damage too."""
+        if isinstance(error, EdgeQueueError) or time.monotonic() < self._again_at or not self._database.writable:
+            raise error
+        from edgequeue.store.salvage.salvage import flaws
+
+        found = flaws(self._database.path)
+        self._database.let_go()  # reading the file gave up SQLite's locks on it
+        if not found:
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+            raise error
+        self.mend(StoreDamaged(f"{self._database.path}: the database is damaged (in {found}). {KEEP_IT}"), seen)
+
+    def _salvage(self, error: StoreDamaged, known: Identity | None) -> None:
+        from edgequeue.store.salvage.salvage import salvage
+
+        if time.monotonic() < self._again_at:
+            raise error
+        self._again_at = time.monotonic() + AGAIN_SECONDS
+        try:
+            mark = self._intake.last_sequence
+            salvage(self._database.path, error, self.wall_ms(), known, was_open=True, least_mark=mark)
+        except QueueBusy:
+            self._again_at = 0.0
+            raise
+        except Exception:
+            self._database.let_go()  # reading the file gave up SQLite's locks on it
+            raise
+
+
+def _say(path: Path, before: QueueIds, now: QueueIds, unsent: int | None) -> None:
+    """What a file was replaced by. After a salvage of our own its line in the log has said more."""
+    extra = {"action": "replaced", "unsent": unsent}
+    many = "those" if unsent is None else f"{unsent:,}"
+    if now.current == before.current:
+        log.warning("%s was opened again: other files have its names now, of the same queue", path, extra=extra)
+    elif before.current in now:
+        log.info("%s was salvaged: it goes on in the new file", path, extra=extra)
+    else:
+        text = (
+            "%s was deleted or replaced while it was open, and with it %s events that had not been delivered. What is "
+            "enqueued from now on is in the file that is there now. Stop all that uses a queue before moving its files"
+        )
+        log.error(text, path, many, extra=extra)
+
+
+@contextmanager
+def _standstill(database: Database) -> Iterator[None]:
+    """No thread of this process is in the middle of a commit to that file: SQLite's locks keep out other processes
+    only.
+    """
+    with ExitStack() as stack:
+        for other in [database, *(one for one in OPEN if isinstance(one, Database) and one is not database)]:
+            if other.path == database.path and not other.closed:
+                if not other.write_turn.acquire(timeout=STANDSTILL_SECONDS):
+                    raise other.busy()
+                stack.callback(other.write_turn.release)
+        yield
+
+
+def mending(method: Method) -> Method:
+    """A method that is done again when the file had to be mended for it."""
+
+    @wraps(method)
+    def done(self: Mending, *values: Any, **named: Any) -> Any:
+        seen = self.generation
+        try:
+            return method(self, *values, **named)
+        except (StoreDamaged, FileReplaced) as error:
+            self.mend(error, seen)
+        except ODD as error:
+            self.mend_rows(error, seen)
+        return method(self, *values, **named)
+
+    return cast(Method, done)
+
+
+def mending_pages(method: Method) -> Method:
+    """The same for what is read in pages: begun anew only while nothing has been handed out."""
+
+    @wraps(method)
+    def pages(self: Mending, *values: Any, **named: Any) -> Iterator[Any]:
+        seen, begun = self.generation, False
+        try:
+            for one in method(self, *values, **named):
+                begun = True
+                yield one
+            return
+        except (StoreDamaged, FileReplaced) as error:
+            self.mend(error, seen)
+            if begun:
+                raise
+        except ODD as error:
+            self.mend_rows(error, seen)
+            if begun:
+                raise
+        yield from method(self, *values, **named)
+
+    return cast(Method, pages)
+
+
+Opened = TypeVar("Opened")
+
+
+def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened:
+    """Open a file, and where it is damaged salvage it first. `opened(checked=…)`: with a quick check, or without.
+
+    A database that was closed properly costs two looks at the directory here.
+    """
+    left = os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-shm")  # noqa: PTH110 (0.5 us each)
+    if in_exchange(path):
+        from edgequeue.store.salvage.aside import finish_plan
+
+        finish_plan(path)
+    seen = identity(path)
+    if left:
+        from edgequeue.store.salvage.detect import suspicion, was_left
+
+        found = suspicion(path)
+        left = was_left(path)
+        if found is not None:
+            with suppress(StoreDamaged):  # nothing of ours is there: the opening says it better
+                _salvage_closed(path, StoreDamaged(f"{path}: {found.reason}. {KEEP_IT}"), clock, seen)
+                seen = identity(path)
+    try:
+        return opened(checked=left)
+    except NotAQueue:
+        raise
+    except StoreDamaged as error:
+        _salvage_closed(path, error, clock, seen)
+    except FileReplaced:  # by another process, this moment
+        pass
+    return opened(checked=False)
+
+
+def _salvage_closed(path: Path, error: StoreDamaged, clock: Clock, seen: Identity | None) -> None:
+    from edgequeue.store.salvage.salvage import salvage
+
+    with _turn.lock:
+        salvage(path, error, clock.wall_ms(), seen)

@@ -1,0 +1,110 @@
+"""What is wrong with a database that was not closed, before SQLite opens it.
+
+A log that is left behind, while nobody has the database open, tells of an unclean stop. SQLite takes such a log as far
+as its checksums fit and drops the rest in silence, and it takes the log of another database for this one's: both are
+looked at here, by our own reading of the files.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from struct import unpack_from
+from typing import NamedTuple
+
+from edgequeue.store.salvage.copying import queue_row, roots
+from edgequeue.store.salvage.image import Image
+from edgequeue.store.salvage.pages import page_size
+
+_MARKS_AT, _MARKS_END = 60, 72
+"""`user_version` to `application_id` in the header of page 1; between them a zero."""
+
+_LOCKS = Path("/proc/locks")
+_COPIES, _BACKFILL = 48, 96
+"""The header of the shared memory is there twice, then comes how much of the log was copied back (walformat)."""
+
+
+class Suspicion(NamedTuple):
+    """What is wrong, in words, and whether the log beside the database belongs to it."""
+
+    reason: str
+    with_log: bool = True
+
+
+def suspicion(database: Path) -> Suspicion | None:
+    """What is wrong with the files of a database that nobody has open; None where nothing seems to be.
+
+    Not for a database that somebody may have open: on systems that do not tell (`/proc/locks`) nothing is looked at.
+    """
+    log = _size(database, "-wal")
+    if _size(database) == 0:
+        return Suspicion("the database is missing or empty, and its log is there") if log else None
+    if _in_use(database):
+        return None
+    if not log:
+        return Suspicion("its log is missing") if _log_was_used(database) else None
+    with Image(database) as both:
+        if not both.fits_log:
+            return Suspicion("the log beside it belongs to another database", with_log=False)
+        if not both.log.pages:
+            return Suspicion(both.log.fault) if both.log.fault else None
+        with Image(database, with_log=False) as alone:
+            if _strangers(alone, both):
+                return Suspicion("the log beside it belongs to another database", with_log=False)
+        return Suspicion(both.log.fault) if both.log.fault else None
+
+
+def was_left(database: Path) -> bool:
+    """Whether a log was left behind, which tells of an unclean stop, and nobody has the database open."""
+    return _size(database, "-wal") > 0 and not _in_use(database)
+
+
+def _strangers(alone: Image, both: Image) -> bool:
+    """Whether the database by itself and the log's view of it are of two queues."""
+    first, seen = alone.page(1), both.page(1)
+    if first is None or page_size(first) is None or seen is None:
+        return False  # nothing to compare with: a young queue stands in its log alone
+    marks, others = first[_MARKS_AT:_MARKS_END], seen[_MARKS_AT:_MARKS_END]
+    if any(marks) and marks != others:
+        return True
+    mine, theirs = queue_row(alone), queue_row(both)
+    if mine is not None and mine[1] != (theirs[1] if theirs else None):
+        return True
+    ours = roots(alone)
+    return bool(ours) and any(page_kind(alone, root) != page_kind(both, root) for root in ours.values())
+
+
+def page_kind(image: Image, number: int) -> bool | None:
+    """Whether a page is of a table (True) or of an index; None where it is neither."""
+    data = image.page(number)
+    return {0x0D: True, 0x05: True, 0x0A: False, 0x02: False}.get(data[0]) if data else None
+
+
+def _log_was_used(database: Path) -> bool:
+    """Whether the shared memory speaks of a log that was not copied back."""
+    try:
+        with database.with_name(f"{database.name}-shm").open("rb") as file:
+            data = file.read(_BACKFILL + 4)
+    except OSError:
+        return False
+    if len(data) < _BACKFILL + 4 or data[:_COPIES] != data[_COPIES:_BACKFILL] or not data[12]:
+        return False
+    return bool(unpack_from("=I", data, 16)[0] > unpack_from("=I", data, _BACKFILL)[0])
+
+
+def _in_use(database: Path) -> bool:
+    """Whether some process, ours too, holds SQLite's lock on the file: every connection does once it has read."""
+    if not sys.platform.startswith("linux"):
+        return True
+    try:
+        number = database.stat().st_ino
+        return any(line.split()[-3].endswith(f":{number}") for line in _LOCKS.read_text().splitlines())
+    except (OSError, IndexError):
+        return True
+
+
+def _size(database: Path, suffix: str = "") -> int:
+    with suppress(OSError):
+        return database.with_name(f"{database.name}{suffix}").stat().st_size
+    return 0

@@ -1,0 +1,171 @@
+"""A new database from what can be read of a damaged one. The damaged files are read and not touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+
+from edgequeue.model import Problem
+from edgequeue.store.encoding import encode_problem
+from edgequeue.store.salvage import states
+from edgequeue.store.salvage.copying import Copied, copy_rows
+from edgequeue.store.salvage.image import Image
+from edgequeue.store.schema import create_file, ensure_schema
+from edgequeue.store.sqlite import Database
+from edgequeue.store.upkeep import new_queue_id, stamp
+
+_SALVAGED = Problem("not_recorded", "the file was damaged before the answer was recorded")
+
+_ID_IN_PAYLOAD = re.compile(rb'"(?:_id|command_id)":"([0-9a-z]{8})-(\d{12})-([0-9a-f]{16})"')
+
+UNKNOWN_TYPE = ""
+"""The type of a destination whose row could not be read; registering it writes the right one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What came of it: `events` are back, `lost` are counted, `place` is where the damaged file is kept, `reason` what
+    was wrong.
+    """
+
+    events: int
+    lost: int
+    place: Path
+    reason: str
+
+
+def rebuild(
+    damaged: Path, target: Path, place: Path, *, with_log: bool, reason: str, wall_ms: int, least_mark: int = 0
+) -> Salvage:
+    """Make `target`, a new database, from `damaged`; `place` is where the damaged file is going to be kept, and
+    `least_mark` a sequence that is known to have been given.
+
+    Raises StoreError and its kin, and OSError; `target` is then worth nothing.
+    """
+    create_file(target)
+    database = Database(target)
+    try:
+        ensure_schema(database)
+        with Image(damaged, with_log=with_log) as image:
+            connection = database.connect()
+            try:
+                found = _fill(connection, image, damaged, place, reason, wall_ms, least_mark)
+            finally:
+                connection.close()
+    finally:
+        database.close()
+    descriptor = os.open(target, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return found
+
+
+def _fill(
+    connection: sqlite3.Connection,
+    image: Image,
+    damaged: Path,
+    place: Path,
+    reason: str,
+    wall_ms: int,
+    least_mark: int,
+) -> Salvage:
+    # Whatever happens to this file before it is whole, it is made again: no log, no flush until the end.
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("BEGIN IMMEDIATE")
+    copied = copy_rows(image, connection)
+    flawed = bool(image.log.fault or image.missing or copied.unread_pages or copied.bad_rows)
+    lost = _settle(connection, image, copied, damaged, least_mark)
+    events = connection.execute("SELECT count(*) FROM events").fetchone()[0]
+    where = states.gap_words(copied.gaps) if flawed else ""
+    words = "; ".join(dict.fromkeys(one for one in (reason, image.log.fault, where and f"in {where}") if one))
+    mark = connection.execute("SELECT pruned_through FROM queue").fetchone()[0]
+    row = (copied.queue_id, mark, wall_ms, events, lost.all, lost.unplaced, str(place), words)
+    connection.execute(
+        "INSERT INTO salvages SELECT coalesce(max(number), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ? FROM salvages", row
+    )
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA journal_mode = WAL")
+    return Salvage(events, lost.all, place, words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """How many events are lost by this damage, and how many of them nobody knows the destination of."""
+
+    all: int
+    unplaced: int
+
+
+def _settle(connection: sqlite3.Connection, image: Image, copied: Copied, damaged: Path, least_mark: int) -> _Lost:
+    """States, books and the queue's own row."""
+    known = [number for (number,) in connection.execute("SELECT id FROM destinations")]
+    before = connection.execute("SELECT coalesce(sum(lost), 0) FROM destinations").fetchone()[0]
+    mark = max(states.high_water_mark(connection, copied, image.page_bytes // 16), least_mark)
+    states.drop_impossible(connection, mark)
+    _name_destinations(connection, copied, damaged)
+    copied.queue_id = copied.queue_id or _queue_id_in_payloads(connection) or new_queue_id()
+    now_ms = connection.execute("SELECT coalesce(max(enqueued_ms), 0) FROM events").fetchone()[0]
+    states.settle_adrift(connection)
+    states.settle_stateless(connection, copied, now_ms)
+    states.settle_bodiless(connection, now_ms)
+    states.close_requests(connection, encode_problem(_SALVAGED) or "")
+    numbers = [number for (number,) in connection.execute("SELECT id FROM destinations")]
+    for number in numbers:
+        if number not in known:
+            states.recount(connection, number)
+    old_unplaced = connection.execute("SELECT coalesce(sum(unplaced), 0) FROM salvages").fetchone()[0]
+    rest = mark - states.accounted(connection) - old_unplaced
+    if rest < 0 and copied.pruned_through is not None:  # the mark is good, so the counts are not
+        for number in numbers:
+            states.recount(connection, number)
+        rest = mark - states.accounted(connection) - old_unplaced
+    mark, rest = max(mark, mark - rest), max(rest, 0)
+    unplaced = rest
+    if len(numbers) == 1:
+        connection.execute("UPDATE destinations SET lost = lost + ?", (rest,))
+        unplaced = 0
+    fresh = new_queue_id()
+    connection.execute("INSERT INTO queue (id, queue_id, pruned_through) VALUES (1, ?, ?)", (fresh, mark))
+    stamp(connection, fresh)
+    after = connection.execute("SELECT coalesce(sum(lost), 0) FROM destinations").fetchone()[0]
+    return _Lost(max(after - before, 0) + unplaced, unplaced)
+
+
+def _name_destinations(connection: sqlite3.Connection, copied: Copied, damaged: Path) -> None:
+    """Rows for destinations that lost theirs. The name stands in an index too, and in the names of lease files."""
+    query = """
+        SELECT destination FROM events UNION SELECT destination FROM pending UNION SELECT destination FROM endings
+        UNION SELECT destination FROM requests
+    """
+    numbers = {number for (number,) in connection.execute(query)} | copied.names.keys()
+    there = {number for (number,) in connection.execute("SELECT id FROM destinations")}
+    nameless = sorted(numbers - there - copied.names.keys())
+    known = {name for (name,) in connection.execute("SELECT name FROM destinations")} | set(copied.names.values())
+    prefix, suffix = f"{damaged.name}.", ".lease"
+    leases = {
+        one.name[len(prefix) : -len(suffix)] for one in damaged.parent.glob(f"{escape(damaged.name)}.*.lease")
+    } - known
+    names = dict(copied.names)
+    for number in nameless:
+        names[number] = leases.pop() if len(nameless) == len(leases) == 1 else f"unknown-{number}"
+    connection.executemany(
+        "INSERT OR IGNORE INTO destinations (id, name, type) VALUES (?, ?, ?)",
+        [(number, names[number], UNKNOWN_TYPE) for number in sorted(numbers - there)],
+    )
+
+
+def _queue_id_in_payloads(connection: sqlite3.Connection) -> str | None:
+    """The queue's id as the events bear it that had none of their own."""
+    for sequence, nonce, payload in connection.execute("SELECT sequence, nonce, payload FROM events"):
+        for found in _ID_IN_PAYLOAD.finditer(payload):
+            if int(found[2]) == sequence and int(found[3], 16) == nonce & 0xFFFFFFFFFFFFFFFF:
+                return found[1].decode()
+    return None
