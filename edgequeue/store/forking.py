@@ -1,6 +1,6 @@
 """What a fork means for an open database: no lock may be held in the middle of anything when the process is copied.
 
-The child keeps what it inherited apart: those connections are its parent's, and closing one could hurt its log.
+Connections are closed before it: SQLite's locks do not come along, its belief in them does (`Database.before_fork`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,12 @@ UPGRADE_PATIENCE_MS = 30_000
 _FAULTS_OF_A_MIGRATION = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 
 _upgrade_turn = threading.Lock()
-"""Alembic's context is global to the process: one upgrade at a time."""
+"""Alembic's context is global to the process: one upgrade at a time, and a fork waits for it."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_upgrade_turn.acquire, after_in_parent=_upgrade_turn.release, after_in_child=_upgrade_turn.release
+    )
 
 
 def ensure_schema(database: Database) -> None:

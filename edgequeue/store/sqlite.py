@@ -40,7 +40,8 @@ RETRY_SECONDS = (0.0002, 0.0005)
 """Between two tries for the write lock. SQLite's own handler sleeps up to 100 ms and starves the other process."""
 
 _CONNECTIONS_OF_A_PARENT: list[sqlite3.Connection] = []
-"""Connections that came along in a fork: closing one in the child could hurt the parent's log, so they are kept."""
+"""Connections that came along in a fork in the middle of their use: closing one in the child could hurt the parent's
+log, so they are kept."""
 
 
 def connect(
@@ -91,6 +92,7 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._engine: Engine | None = None
+        self._openings = 0
         self.closed = False
         self.on_fork: ForkAware | None = None
         self._new_locks()
@@ -100,6 +102,7 @@ class Database:
         # Reentrant locks know their owner: a Ctrl-C between `acquire` and `try` leaves no lock behind (see `release`).
         self.write_turn = threading.RLock()
         self._read_turn = threading.Lock()
+        self._look_turn = threading.RLock()
 
     @contextmanager
     def write(self, timeout_seconds: float = 30.0) -> Iterator[sqlite3.Connection]:
@@ -129,6 +132,7 @@ class Database:
                 raise QueueClosed(f"{self.path}: this queue was closed; open it again")
             if self._reader is None:
                 self._reader = connect(self.path, writing=False)
+                self._openings += 1
             if self._reader.in_transaction:  # an interrupted look must not pin the past for those after it
                 self._reader.execute("ROLLBACK")
             yield self._reader
@@ -147,17 +151,18 @@ class Database:
 
     @contextmanager
     def look(self) -> Iterator[SqlConnection]:
-        """A connection of SQLAlchemy's whose statements all see one moment."""
+        """A connection of SQLAlchemy's whose statements all see one moment. One look at a time: a fork has to wait."""
         if self.closed:
             raise QueueClosed(f"{self.path}: this queue was closed; open it again")
-        with translated(self.path), self.engine.connect() as connection:
+        with self._look_turn, translated(self.path), self.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
     def change_counter(self) -> int:
         """A number that differs from the last one read when anything was committed since; costs no I/O."""
         with self.read() as connection:
-            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+            # Each connection counts from the same number: one that was opened anew must not look like the last.
+            return (self._openings << 32) + int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     def disk_bytes(self) -> int:
         """Bytes of the database, its log and its shared memory."""
@@ -190,29 +195,43 @@ class Database:
         return connect(self.path, durability=self._durability, page_bytes=self._page_bytes)
 
     def before_fork(self) -> None:
-        """No transaction may be in the middle of anything when the process is copied.
+        """No transaction may be in the middle of anything when the process is copied, and no connection open.
 
-        The locks are taken in the order of a commit, which holds `write_turn` when it asks for the mutex.
+        SQLite keeps its locks in the memory of the process, and the kernel does not give them to a child: a connection
+        of the child would believe in locks that nobody holds, and another process would remove the log under it. So
+        all are closed, and opened again where they are next used. The locks are taken in the order of a commit, which
+        holds `write_turn` when it asks for the mutex.
         """
         self.write_turn.acquire()
+        self._look_turn.acquire()
         self._read_turn.acquire()
         if self.on_fork is not None:
             self.on_fork.mutex.acquire()
+        self._reader, self._writer = _put_down(self._reader), _put_down(self._writer)
 
     def after_fork_in_parent(self) -> None:
         if self.on_fork is not None:
             self.on_fork.mutex.release()
         self._read_turn.release()
+        self._look_turn.release()
         self.write_turn.release()
 
     def after_fork_in_child(self) -> None:
-        """The child opens connections of its own; those it inherited are the parent's."""
+        """The child opens connections of its own."""
         _CONNECTIONS_OF_A_PARENT.extend(one for one in (self._reader, self._writer) if one is not None)
         self._reader = self._writer = None
         self._engine = None
         self._new_locks()
         if self.on_fork is not None:
             self.on_fork.reset_after_fork()
+
+
+def _put_down(connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
+    """Close a connection; it is kept where this very thread is in the middle of a transaction (a signal's handler)."""
+    if connection is None or connection.in_transaction:
+        return connection
+    connection.close()
+    return None
 
 
 def release(lock: threading.RLock) -> None:
