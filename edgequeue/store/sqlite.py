@@ -124,12 +124,16 @@ class Database:
         """The error for who waited too long for another thread of this process."""
         return QueueBusy(f"{self.path}: another thread is writing for too long; nothing was stored. Try again")
 
+    def over(self) -> QueueClosed:
+        """The error for who comes after `close`."""
+        return QueueClosed(f"{self.path}: this queue was closed; open it again")
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """The reading connection; statements in the block see one state only if the block begins a transaction."""
         with self._read_turn, translated(self.path):
             if self.closed:
-                raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+                raise self.over()
             if self._reader is None:
                 self._reader = connect(self.path, writing=False)
                 self._openings += 1
@@ -153,7 +157,7 @@ class Database:
     def look(self) -> Iterator[SqlConnection]:
         """A connection of SQLAlchemy's whose statements all see one moment. One look at a time: a fork has to wait."""
         if self.closed:
-            raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+            raise self.over()
         with self._look_turn, translated(self.path), self.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
@@ -173,9 +177,12 @@ class Database:
         return total
 
     def close(self) -> None:
-        """Close the connections; the last process to do so copies the log back and removes it."""
+        """Close the connections; the last process to do so copies the log back and removes it.
+
+        A commit under way is waited for; who waits for other processes to write is told that it is over.
+        """
+        self.closed = True
         with self.write_turn, self._read_turn:
-            self.closed = True
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
@@ -185,7 +192,7 @@ class Database:
 
     def _writing(self) -> sqlite3.Connection:
         if self.closed:
-            raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+            raise self.over()
         if self._writer is None:
             self._writer = self.connect()
         return self._writer
@@ -260,7 +267,7 @@ class _Transaction:
             try:  # the lock is mostly free: the way through a closure costs a put 0.7 us
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                _patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._deadline)
+                _patiently(lambda: self._begin(connection), self._deadline)
         except BaseException as error:
             self._give_up(error)
             raise
@@ -278,6 +285,11 @@ class _Transaction:
             self.committed = not isinstance(failed, sqlite3.Error) and not self._connection.in_transaction
             self._give_up(failed)
             raise
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        if self._database.closed:
+            raise self._database.over()
+        connection.execute("BEGIN IMMEDIATE")
 
     def _give_up(self, error: BaseException) -> None:
         """Roll back; a failed COMMIT may have done so by itself."""
