@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edgequeue.errors import QueueBusy, QueueClosed
-from edgequeue.store.forking import OPEN
+from edgequeue.store.forking import OPEN, opened
 from edgequeue.store.trouble import translate, translated
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Database:
         self.closed = False
         self.on_fork: ForkAware | None = None
         self._new_locks()
-        OPEN.add(self)
+        opened(self)
 
     def _new_locks(self) -> None:
         # Reentrant locks know their owner: a Ctrl-C between `acquire` and `try` leaves no lock behind (see `release`).
@@ -189,6 +189,7 @@ class Database:
             self._reader = self._writer = None
         if self._engine is not None:
             self._engine.dispose()
+        OPEN.discard(self)  # last: until here a fork has to wait for it
 
     def _writing(self) -> sqlite3.Connection:
         if self.closed:
