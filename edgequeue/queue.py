@@ -182,8 +182,7 @@ class EventQueue(Looking):
 
     def target(self, name: str | None) -> Destination:
         """The destination of that name, or the only one. ConfigError names the ones there are."""
-        if self._closed:
-            raise QueueClosed("this queue was closed; open it again")
+        self._check_open()
         if name is not None:
             found = self.destinations.get(name)
             if found is None:
@@ -194,6 +193,10 @@ class EventQueue(Looking):
         if not self.destinations:
             raise ConfigError("no destination is configured: add a [destinations.NAME] table")
         raise ConfigError(f"there are several destinations, so name one of them: {self._names()}")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise QueueClosed("this queue was closed; open it again")
 
     def _names(self) -> str:
         return ", ".join(self.destinations) or "none"
@@ -342,6 +345,7 @@ class EventQueue(Looking):
             self._ended.set()
 
     def __enter__(self) -> Self:
+        self._check_open()
         return self
 
     def __exit__(
