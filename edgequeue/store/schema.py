@@ -40,10 +40,10 @@ def ensure_schema(database: Database) -> None:
     """Bring the tables to `REVISION`; normally one SELECT. SchemaError or StoreDamaged if it cannot be."""
     with database.read() as connection:
         found = current_revision(connection, database.path)
-        if found == REVISION:
-            return
-    with _upgrade_turn:
-        _upgrade(database, found)
+    if found != REVISION:
+        with _upgrade_turn:
+            _upgrade(database, found)
+    database.revision = REVISION
 
 
 def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgequeue.errors import QueueBusy, QueueClosed
+from edgequeue.errors import QueueBusy, QueueClosed, SchemaTooNew, StoreError
 from edgequeue.store.forking import OPEN, opened
 from edgequeue.store.trouble import translate, translated
 
@@ -94,6 +94,7 @@ class Database:
         self._engine: Engine | None = None
         self._openings = 0
         self.closed = False
+        self.revision: str | None = None  # of the tables, once they are as they should be
         self.on_fork: ForkAware | None = None
         self._new_locks()
         opened(self)
@@ -123,6 +124,17 @@ class Database:
     def busy(self) -> QueueBusy:
         """The error for who waited too long for another thread of this process."""
         return QueueBusy(f"{self.path}: another thread is writing for too long; nothing was stored. Try again")
+
+    def meaning(self, error: sqlite3.Error, connection: sqlite3.Connection | None) -> StoreError:
+        """A driver's error as ours; a statement that fits the tables no more may be due to a newer version's upgrade."""
+        unfit = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+        if unfit and connection is not None and self.revision is not None:
+            with suppress(sqlite3.Error):
+                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                if row is not None and row[0] != self.revision:
+                    text = f"a newer edgequeue has upgraded it (schema {row[0]}, this process knows {self.revision})"
+                    return SchemaTooNew(f"{self.path}: {text}; nothing was stored. Restart this process with the newer")
+        return translate(error, self.path)
 
     def over(self) -> QueueClosed:
         """The error for who comes after `close`."""
@@ -298,7 +310,7 @@ class _Transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
-            raise translate(error, self._database.path) from error
+            raise self._database.meaning(error, self._connection) from error
 
 
 def _patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]

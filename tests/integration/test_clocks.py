@@ -192,7 +192,7 @@ def test_what_a_boot_did_last_is_not_moved_to_when_the_power_came_back(make_stor
 def test_no_step_ends_a_wait_or_makes_it_longer(
     tmp_path: Path, stack: ExitStack, step_seconds: float, reboots: bool
 ) -> None:
-    """A Retry-After of ten minutes is ten minutes, wherever the wall clock goes; over a reboot that took no time, too."""
+    """A Retry-After of ten minutes is ten minutes, wherever the wall clock goes, also over a short reboot."""
     one = device(stack, tmp_path, response(503, retry_after="600"))
     one.enqueue()
     assert one.queue.sync().remaining == 1
