@@ -50,17 +50,22 @@ _PAGES_OF_NOTHING = 3
 _FAULTS_OF_A_MIGRATION = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 
 _upgrade_turn = threading.Lock()
-"""Alembic's context is global to the process: one upgrade at a time."""
+"""Alembic's context is global to the process: one upgrade at a time, and a fork waits for it."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_upgrade_turn.acquire, after_in_parent=_upgrade_turn.release, after_in_child=_upgrade_turn.release
+    )
 
 
 def ensure_schema(database: Database) -> None:
     """Bring the tables to `REVISION`; normally one SELECT. SchemaError or StoreDamaged if it cannot be."""
     with database.read() as connection:
         found = current_revision(connection, database.path)
-        if found == REVISION:
-            return
-    with _upgrade_turn:
-        _upgrade(database, found)
+    if found != REVISION:
+        with _upgrade_turn:
+            _upgrade(database, found)
+    database.revision = REVISION
 
 
 def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:
