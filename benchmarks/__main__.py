@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import CHECKOUT, SCALES, Bench, conditions, scratch
 from pictures import draw
-from report import Figure, Skipped, report, write_json
+from report import Figure, Skipped, as_markdown, report, write_json
 
 QUESTIONS = (
     "enqueue",
@@ -40,6 +40,7 @@ def main() -> int:
     add("--only", action="append", choices=QUESTIONS, metavar="NAME", help=f"one of {', '.join(QUESTIONS)}")
     add("--dir", type=Path, metavar="DIR", help="where the databases are made (default: build/ in the checkout)")
     add("--json", type=Path, default=CHECKOUT / "build" / "bench.json", metavar="FILE")
+    add("--markdown", type=Path, metavar="FILE", help="write the table of docs/benchmarks.md there")
     add("--pictures", type=Path, metavar="DIR", help="draw the pictures there")
     given = parser.parse_args()
     found: dict[str, Figure | Skipped] = {}
@@ -56,6 +57,8 @@ def main() -> int:
             print(f"{time.monotonic() - before:.0f} s", file=sys.stderr, flush=True)
     seconds = time.monotonic() - started
     print(report(f"{heading}, {seconds:.0f} s", found))
+    if given.markdown is not None:
+        given.markdown.write_text(as_markdown(found), encoding="utf-8")
     write_json(given.json, heading, found, seconds, series)
     if given.pictures is not None:
         for path in draw(given.pictures, series):

@@ -27,8 +27,8 @@ from storing import EDGE, encoded, put_singly
 
 from edgequeue import EventQueue
 
-STAGES = ("_loads", "_written", "record", "send_all", "judge", "settle", "next_due_ms")
-"""The functions of a turn, as sending.py calls them; `record` and `settle` hold the commits."""
+TURN = ("worker.py", "sending.py", "preparing.py")
+"""The modules that make up a turn; what they call in others are its parts. `record` and `settle` hold the commits."""
 
 LINES = 14
 
@@ -121,13 +121,20 @@ def drain(queue: EventQueue, count: int) -> None:
         while worker.step().claimed:
             pass
         profile.disable()
+    _print_parts(profile, count)
+    _print("drain", profile, count)
+
+
+def _print_parts(profile: cProfile.Profile, count: int) -> None:
+    """What the modules of a turn call in others, the most expensive first."""
     stats: Any = pstats.Stats(profile)
     print("drain, microseconds per event by part of the turn")
-    for (_, _, name), (_, _, _, whole, callers) in sorted(stats.stats.items(), key=lambda one: -one[1][3]):
-        if name in STAGES and any("sending.py" in place for place, _, _ in callers):
-            print(f"  {name:14} {whole / count * 1e6:8.2f}")
+    rows = sorted(stats.stats.items(), key=lambda one: -one[1][3])
+    for (place, _, name), (_, _, _, whole, callers) in rows:
+        inner = Path(place).name in TURN or "edgequeue" not in place
+        if not inner and any(Path(caller).name in TURN for caller, _, _ in callers) and whole / count > 1e-7:
+            print(f"  {whole / count * 1e6:8.2f}  {Path(place).name} {name}")
     print()
-    _print("drain", profile, count)
 
 
 def _print(title: str, profile: cProfile.Profile, count: int) -> None:

@@ -91,6 +91,17 @@ def report(heading: str, found: Found) -> str:
     return f"{heading}\n\n{table([HEADS, *rows], RIGHT)}\n\n{summary}"
 
 
+def as_markdown(found: Found) -> str:
+    """The table as docs/benchmarks.md has it."""
+    rows = [cells(one, found[one.key]) for one in TARGETS if one.key in found]
+    lines = [
+        f"| {row} | {text} | {figure} | {bound} | {met} | {note} |".replace("<=", "≤").replace(">=", "≥")
+        for row, text, figure, _, bound, met, note in rows
+    ]
+    heads = ["| # | measure | figure | target | | made of |", "| ---: | --- | ---: | ---: | --- | --- |"]
+    return "\n".join([*heads, *lines]) + "\n"
+
+
 def as_json(heading: str, found: Found, seconds: float, series: Mapping[str, object]) -> str:
     """The same for programs; `series` are the points of the pictures."""
     figures = []
