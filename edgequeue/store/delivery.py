@@ -158,6 +158,12 @@ class Delivery:
         if not _is_current(connection, lease):
             raise LeaseLost(f"{self._database.path}: another worker has the lease of {lease.name!r}")
 
+    def set_hold(self, lease: Lease, hold: Hold) -> None:
+        """What holds the destination back, unless the lease is somebody else's by now."""
+        with self._database.write() as connection:
+            if _is_current(connection, lease):
+                _keep(connection, lease.destination, "hold", encode_hold(hold))
+
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
         """Set records aside that were never sent."""
         with self._database.write() as connection:

@@ -124,8 +124,11 @@ class SqliteStore:
     def learned(self, name: str) -> Learned:
         return decode_learned(self._books.get(self._number(name), "learned"))
 
-    def set_hold(self, name: str, hold: Hold) -> None:
-        self._books.set(self._number(name), "hold", encode_hold(hold))
+    def set_hold(self, name: str, hold: Hold, lease: Lease | None = None) -> None:
+        if lease is None:
+            self._books.set(self._number(name), "hold", encode_hold(hold))
+        else:
+            self._delivery.set_hold(lease, hold)
 
     def ask_to_send(self, name: str) -> None:
         self._books.ask_to_send(self._number(name))

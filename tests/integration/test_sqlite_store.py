@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from edgequeue.errors import QueueBusy, SchemaTooNew, StoreDamaged, StoreError, StoreFull
 from edgequeue.model import Disposition, Draft, Priority, Problem, Status
-from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold, opening
+from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold, until_opening
 from edgequeue.store.base import EventFilter
 from edgequeue.store.facade import SqliteStore
 from edgequeue.store.intake import CHUNK_EVENTS, CHUNKS_IN_MEMORY
@@ -676,8 +676,7 @@ def test_a_wait_for_not_before_does_not_grow_by_the_idle_days_before_it(
     """Nothing was tried when it began, so the moment that it began is what the clock goes on from."""
     put(store)
     clock.advance(10 * 86_400)
-    hold = opening(store.wall_ms() + 3_600_000, store.wall_ms(), store.now_ms())
-    assert hold is not None
+    hold = until_opening(Hold(), store.wall_ms() + 3_600_000, 0, store.wall_ms(), store.now_ms())
     store.set_hold(WEB, hold)
     after = reboot(store, make_store, clock)
     assert after.hold(WEB).until_ms - after.now_ms() == 3_600_000
