@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Iterator[tuple[str, Figure | Skipped]]:
 
 
 def _against_client(bench: Bench) -> Figure:
-    count, repeats = bench.of((120_000, 5), (24_000, 3), (600, 1))
+    count, repeats = bench.of((60_000, 5), (12_000, 3), (600, 1))
     rates: dict[str, list[float]] = {"ours": [], "client": []}
 
     def ours() -> float:

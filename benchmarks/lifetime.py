@@ -34,13 +34,13 @@ Put = Callable[[Any, list[Draft], int], None]
 
 
 def measure(bench: Bench, series: dict[str, Any]) -> Iterator[tuple[str, Figure | Skipped]]:
-    count, repeats = bench.of((5000, 5), (1000, 3), (100, 1))
+    count, repeats = bench.of((5000, 3), (1000, 2), (100, 1))
     pool = encoded()
     runs: dict[str, Callable[[], Any]] = {
         "single": partial(life, bench, put_singly, pool, count),
         "bulk": partial(life, bench, put_by_batch, pool, count),
     }
-    few = bench.of(2000, 400, 50)
+    few = bench.of(1000, 300, 50)
     runs |= {kind.name: partial(_life_of_peer, bench, kind, few) for kind in installed()}
     found = interleave(runs, repeats)
     single = [sum(one) for one in found["single"]]
