@@ -26,7 +26,7 @@ from report import Figure, Skipped, of_values
 from storing import drain, encoded, lease_of, open_store, payload_bytes, prune_all, put_by_batch, put_singly
 
 from edgequeue.model import Draft
-from edgequeue.store.sqlite import PAGE_BYTES
+from edgequeue.store.connecting import PAGE_BYTES
 
 PHASES = ("put", "drain", "prune")
 Life = tuple[float, ...]

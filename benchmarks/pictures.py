@@ -45,7 +45,7 @@ class Axis:
         if self.logarithmic:
             first, last = floor(log10(self.low)), ceil(log10(self.high))
             self.low, self.high = 10.0**first, 10.0**last
-            self.ticks = {10.0**power: f"{10.0**power:,g}" for power in range(first, last + 1)}
+            self.ticks = {10.0**power: f"{10.0**power:,.{max(-power, 0)}f}" for power in range(first, last + 1)}
         else:
             step = 10 ** floor(log10(self.high))
             step = step / 2 if self.high / step < 4 else step

@@ -16,8 +16,8 @@ from edgequeue.model import Disposition, Draft, Priority, RequestOutcome
 from edgequeue.outcome import Settlement, Verdict
 from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, Lease, NewRequest
+from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.facade import SqliteStore
-from edgequeue.store.sqlite import PAGE_BYTES
 
 EDGE = AdobeEdge("web", datastream_id="bench")
 BATCH = 100

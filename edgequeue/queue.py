@@ -43,7 +43,9 @@ class EventQueue(Looking):
     `database` is a path; `destinations` are `AdobeEdge(…)`, `AdobeDccs(…)` and the like. Delivered events are kept
     `keep_delivered_days`, others that ended `keep_dead_days` (None: for ever). At `max_events` pending or `max_bytes`
     in use `enqueue` raises QueueFull. `durability="normal"` is faster and may lose the last seconds at a power cut.
-    Callbacks run on the worker's thread; what they raise is logged and stops nothing. Raises StoreError and its kin.
+    `looking=True` is for who only looks: a queue that cannot be written (its disk is read-only or full, it is another
+    user's) is then opened for reading. Callbacks run on the worker's thread; what they raise is logged and stops
+    nothing. Raises StoreError and its kin.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class EventQueue(Looking):
         max_events: int | None = None,
         max_bytes: int | None = BYTES_MAX,
         durability: str = "full",
+        looking: bool = False,
         clock: Clock | None = None,
         transport: Callable[[Destination], Sender] | None = None,
         on_delivered: Callback | None = None,
@@ -79,7 +82,7 @@ class EventQueue(Looking):
         self._runner: Runner | None = None
         self._turn = threading.Lock()
         self._closed = False
-        self._store: Store = SqliteStore.open(Path(database), clock=clock, durability=durability)
+        self._store: Store = SqliteStore.open(Path(database), clock=clock, durability=durability, looking=looking)
         self._capacity = Capacity(self._store.room, max_events, max_bytes)
         for one in destinations:
             self._store.register(one.name, one.type)

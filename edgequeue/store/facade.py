@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,16 +16,21 @@ from edgequeue.outcome import Death
 from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, DestinationRow, EventFilter, Lease, NewRequest
 from edgequeue.store.books import Books
+from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.delivery import Delivery
 from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
 from edgequeue.store.intake import Intake
+from edgequeue.store.readonly import ReadOnlyDatabase, is_for_looking
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.schema import REVISION, create_file, ensure_schema
-from edgequeue.store.sqlite import PAGE_BYTES, Database
+from edgequeue.store.sqlite import Database
 from edgequeue.store.upkeep import Upkeep, open_books
 from edgequeue.views import Ledger, Record, RecordDetail, RequestView
 
 if TYPE_CHECKING:
     from edgequeue.store.archive import Archive
+
+log = logging.getLogger("edgequeue")
 
 
 class SqliteStore:
@@ -32,47 +38,78 @@ class SqliteStore:
 
     schema_revision = REVISION
 
-    def __init__(self, database: Database, queue_id: str, books: Books, intake: Intake, upkeep: Upkeep) -> None:
+    def __init__(
+        self, database: Database, queue_id: str, books: Books, intake: Intake, upkeep: Upkeep, reserve: Reserve
+    ) -> None:
         self.queue_id = queue_id
         self.path = database.path
         self._database = database
         self._books = books
         self._intake = intake
         self._upkeep = upkeep
+        self._reserve = reserve
+        self._leaving = reserve.leaving
         self._delivery = Delivery(database)
         self._archive: Archive | None = None
         self._numbers: dict[str, int] = {}  # without a lock, which a fork could catch held; the worst is a second look
         self._clock = upkeep.clock
+        self._looking = False
 
     @classmethod
     def open(
-        cls, path: Path, *, clock: Clock | None = None, durability: str = "full", page_bytes: int = PAGE_BYTES
+        cls,
+        path: Path,
+        *,
+        clock: Clock | None = None,
+        durability: str = "full",
+        page_bytes: int = PAGE_BYTES,
+        looking: bool = False,
     ) -> SqliteStore:
-        """Open a queue's file, making or upgrading it where needed. Raises StoreError and its kin."""
+        """Open a queue's file, making or upgrading it where needed. Raises StoreError and its kin.
+
+        `looking`: where the file cannot be written it is opened for reading, and what would write raises StoreError.
+        """
         path = Path(path).absolute()
         if not path.parent.is_dir():
             raise StoreError(f"{path}: the directory {path.parent} does not exist. Create it first")
         if path.is_dir():
             raise StoreError(f"{path} is a directory. Name a file in it")
+        clock = clock or SystemClock()
         try:
             create_file(path)
+            return cls._opened(Database(path, durability=durability, page_bytes=page_bytes), clock, looking=looking)
         except OSError as error:
             raise StoreError(f"{path}: cannot be created: {error.strerror}. Check the directory's owner") from error
-        database = Database(path, durability=durability, page_bytes=page_bytes)
+        except StoreError as error:
+            if not looking or not is_for_looking(path, error):
+                raise
+            log.warning("%s. It is only looked at", error, extra={"action": "look"})
+            return cls._opened(ReadOnlyDatabase(path, error), clock, looking=True, writing=False)
+
+    @classmethod
+    def _opened(cls, database: Database, clock: Clock, *, looking: bool, writing: bool = True) -> SqliteStore:
+        reserve = Reserve(database, kept=looking)
         try:
-            ensure_schema(database)
-            queue_id, queue_clock = open_books(database, clock or SystemClock())
+            reserve.leaving(lambda: ensure_schema(database))
+            queue_id, queue_clock = reserve.leaving(lambda: open_books(database, clock, writing=writing))
         except BaseException:
             database.close()
             raise
-        intake = Intake(database, queue_id, queue_clock)
+        intake = Intake(database, queue_id, queue_clock, reserve)
         database.on_fork = intake
-        return cls(database, queue_id, Books(database, queue_clock), intake, Upkeep(database, queue_id, queue_clock))
+        upkeep = Upkeep(database, queue_id, queue_clock, reserve)
+        store = cls(database, queue_id, Books(database, queue_clock), intake, upkeep, reserve)
+        store._looking = looking
+        return store
 
     # --- taking events in ---------------------------------------------------------------------------------------------
 
     def register(self, name: str, type_name: str) -> None:
-        self._numbers[name] = self._books.register(name, type_name)
+        try:
+            self._numbers[name] = self._leaving(lambda: self._books.register(name, type_name))
+        except StoreError:
+            if not self._looking:
+                raise
 
     def put(self, destination: str, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         return self._intake.put(self._number(destination), draft, priority, timeout_seconds)
@@ -88,13 +125,13 @@ class SqliteStore:
     # --- delivering ---------------------------------------------------------------------------------------------------
 
     def acquire(self, name: str, kind: str) -> Lease | None:
-        return self._delivery.acquire(self._number(name), name, kind, self.now_ms())
+        return self._leaving(lambda: self._delivery.acquire(self._number(name), name, kind, self.now_ms()))
 
     def release(self, lease: Lease) -> None:
         self._delivery.release(lease)
 
     def rescue(self, lease: Lease) -> int:
-        return self._delivery.rescue(lease, self.now_ms())
+        return self._leaving(lambda: self._delivery.rescue(lease, self.now_ms()))
 
     def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
         return self._delivery.claim(lease, now_ms, events_max, bytes_max)
@@ -103,7 +140,7 @@ class SqliteStore:
         return self._delivery.next_due_ms(self._number(name))
 
     def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
-        return self._delivery.record(lease, requests, now_ms)
+        return self._leaving(lambda: self._delivery.record(lease, requests, now_ms))
 
     def settle(
         self,
@@ -113,10 +150,10 @@ class SqliteStore:
         hold: Hold | None = None,
         learned: Learned | None = None,
     ) -> None:
-        self._delivery.settle(lease, closings, now_ms, hold, learned)
+        self._leaving(lambda: self._delivery.settle(lease, closings, now_ms, hold, learned))
 
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
-        self._delivery.bury(lease, deaths, now_ms)
+        self._leaving(lambda: self._delivery.bury(lease, deaths, now_ms))
 
     def hold(self, name: str) -> Hold:
         return decode_hold(self._books.get(self._number(name), "hold"))
@@ -126,12 +163,12 @@ class SqliteStore:
 
     def set_hold(self, name: str, hold: Hold, lease: Lease | None = None) -> None:
         if lease is None:
-            self._books.set(self._number(name), "hold", encode_hold(hold))
+            self._leaving(lambda: self._books.set(self._number(name), "hold", encode_hold(hold)))
         else:
-            self._delivery.set_hold(lease, hold)
+            self._leaving(lambda: self._delivery.set_hold(lease, hold))
 
     def ask_to_send(self, name: str) -> None:
-        self._books.ask_to_send(self._number(name))
+        self._leaving(lambda: self._books.ask_to_send(self._number(name)))
 
     def wake_number(self, name: str) -> int:
         return self._books.wake_number(self._number(name))
@@ -195,7 +232,7 @@ class SqliteStore:
         return self._upkeep.prune(delivered_before_ms, dead_before_ms)
 
     def note_wall_clock(self) -> None:
-        self._upkeep.note_wall_clock()
+        self._leaving(self._upkeep.note_wall_clock)
 
     def check(self) -> list[str]:
         return self._upkeep.check()
@@ -205,6 +242,7 @@ class SqliteStore:
 
     def close(self) -> None:
         self._database.close()
+        self._reserve.restore()  # the log has gone with the last connection
 
     def _archived(self) -> Archive:
         if self._archive is None:

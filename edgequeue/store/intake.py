@@ -23,6 +23,7 @@ from edgequeue.clock import QueueClock
 from edgequeue.errors import StoreError, StoreFull
 from edgequeue.model import EVENT_ID_LENGTH, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database, release
 
 CHUNK_EVENTS, CHUNK_BYTES = 256, 256 * 1024
@@ -58,23 +59,39 @@ Put = tuple[int, int, Draft]
 class Intake:
     """The enqueuing half of the SQLite store."""
 
-    def __init__(self, database: Database, queue_id: str, clock: QueueClock) -> None:
+    def __init__(self, database: Database, queue_id: str, clock: QueueClock, reserve: Reserve) -> None:
         self._database = database
+        self._reserve = reserve
         self._queue_id = queue_id
         self._clock = clock
         self._group: GroupCommit[Put, str] = GroupCommit(self._commit_one, self._commit_group)
 
     def put(self, destination: int, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         """Store one event durably; several threads share a flush."""
-        return self._group.submit((destination, int(priority), draft), timeout_seconds)
+        put = (destination, int(priority), draft)
+        try:
+            return self._group.submit(put, timeout_seconds)
+        except StoreFull:
+            if not self._reserve.given_for_intake():
+                raise
+        return self._group.submit(put, timeout_seconds)
 
     def put_many(
         self, destination: int, drafts: Iterable[Draft], priority: Priority, timeout_seconds: float
     ) -> list[str]:
         """Store all or none. The iterable is consumed before the write lock is taken: it may be slow, or ours again."""
+        with _Spool(drafts, self._database.path) as spool:
+            try:
+                return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+            except StoreFull:
+                if not self._reserve.given_for_intake():
+                    raise
+            return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+
+    def _put_spooled(self, destination: int, spool: _Spool, lane: int, timeout_seconds: float) -> list[str]:
         ids: list[str] = []
-        lane = int(priority)
-        with _Spool(drafts, self._database.path) as spool, self._database.write(timeout_seconds) as connection:
+        with self._database.write(timeout_seconds) as connection:
+            self._reserve.admit(connection, spool.size)
             sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
             for chunk in spool.chunks():
                 ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
@@ -94,6 +111,8 @@ class Intake:
         try:
             self._await_turn(deadline)
             with self._database.transaction(deadline) as connection:
+                if not self._reserve.stands():
+                    self._reserve.admit(connection)
                 return self._insert_one(connection, *put)
         finally:
             release(self._database.write_turn)
@@ -110,8 +129,10 @@ class Intake:
         try:
             self._await_turn(deadline)
             with transaction as connection:
+                puts = take()
+                self._reserve.admit(connection)
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
-                ids = self._insert(connection, sequence, take())
+                ids = self._insert(connection, sequence, puts)
         except Exception:
             raise
         except BaseException as interruption:  # Ctrl-C: the others of the group are told what is true of their events
@@ -173,6 +194,7 @@ class _Spool:
 
     def __init__(self, drafts: Iterable[Draft], path: Path) -> None:
         self._path = path
+        self.size = 0  # bytes of all payloads
         self._kept: list[list[Draft]] = []
         self._sizes: list[int] = []
         self._file: BinaryIO | None = None
@@ -203,6 +225,7 @@ class _Spool:
         for draft in drafts:
             chunk.append(draft)
             size += len(draft.payload)
+            self.size += len(draft.payload)
             if len(chunk) == CHUNK_EVENTS or size >= CHUNK_BYTES:
                 self._keep(chunk)
                 chunk, size = [], 0

@@ -6,7 +6,6 @@ fork means. Several processes may have the file open; they take turns by BEGIN I
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import threading
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edgequeue.errors import QueueBusy, QueueClosed
+from edgequeue.store.connecting import PAGE_BYTES, connect, patiently
 from edgequeue.store.forking import OPEN
 from edgequeue.store.trouble import translate, translated
 
@@ -23,53 +23,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
     from sqlalchemy import Engine
 
-PAGE_BYTES = 1024
-"""Chosen by measurement (docs/decisions.md): two thirds of the bytes that 2048 writes over an event's life, and a file
-little more than half as large. It cannot be changed later without rewriting the file."""
-
-CHECKPOINT_BYTES = 4 * 1024 * 1024
-"""The write-ahead log is copied back once it holds this much: bounds the log, and 1 put in 1,000 pays for it."""
-
-JOURNAL_BYTES_MAX = 16 * 1024 * 1024
-"""After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
-
-READ_PATIENCE_MS = 10_000
-"""How long a read waits for another process's recovery of the log: the only thing that ever makes it wait."""
-
-RETRY_SECONDS = (0.0002, 0.0005)
-"""Between two tries for the write lock. SQLite's own handler sleeps up to 100 ms and starves the other process."""
+OVERWRITE_SECONDS = 1.0
+"""How long the lock is waited for to clear up after a failed commit; whoever has it clears up by committing."""
 
 _CONNECTIONS_OF_A_PARENT: list[sqlite3.Connection] = []
 """Connections that came along in a fork: closing one in the child could hurt the parent's log, so they are kept."""
-
-
-def connect(
-    path: Path, *, durability: str = "full", writing: bool = True, page_bytes: int = PAGE_BYTES
-) -> sqlite3.Connection:
-    """A connection with edgequeue's pragmas. Raises what sqlite3 raises; `translated` makes it ours."""
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
-    try:
-        run = connection.execute
-        # While another process recovers the log after a crash, even a read is told to wait.
-        run(f"PRAGMA busy_timeout = {READ_PATIENCE_MS}")
-        run("PRAGMA temp_store = MEMORY")
-        run("PRAGMA secure_delete = OFF")  # `erase` overwrites on purpose; otherwise prune would write twice as much
-        if not writing:
-            run("PRAGMA query_only = ON")
-            run("PRAGMA wal_autocheckpoint = 0")
-            return connection
-        run(f"PRAGMA page_size = {page_bytes}")
-        if run("PRAGMA journal_mode").fetchone()[0] != "wal":
-            _patiently(lambda: run("PRAGMA journal_mode = WAL"), time.monotonic() + 5.0)
-        page_bytes = run("PRAGMA page_size").fetchone()[0]
-        run(f"PRAGMA synchronous = {'NORMAL' if durability == 'normal' else 'FULL'}")
-        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")
-        run(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
-        run("PRAGMA busy_timeout = 0")  # for the write lock we wait ourselves
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 class ForkAware(Protocol):
@@ -128,7 +86,7 @@ class Database:
             if self.closed:
                 raise QueueClosed(f"{self.path}: this queue was closed; open it again")
             if self._reader is None:
-                self._reader = connect(self.path, writing=False)
+                self._reader = self.connect(writing=False)
             if self._reader.in_transaction:  # an interrupted look must not pin the past for those after it
                 self._reader.execute("ROLLBACK")
             yield self._reader
@@ -140,9 +98,7 @@ class Database:
             from sqlalchemy import create_engine
             from sqlalchemy.pool import NullPool
 
-            self._engine = create_engine(
-                "sqlite://", creator=lambda: connect(self.path, writing=False), poolclass=NullPool
-            )
+            self._engine = create_engine("sqlite://", creator=lambda: self.connect(writing=False), poolclass=NullPool)
         return self._engine
 
     @contextmanager
@@ -158,6 +114,11 @@ class Database:
         """A number that differs from the last one read when anything was committed since; costs no I/O."""
         with self.read() as connection:
             return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def copy_back(self) -> None:
+        """Copy the log into the database, as far as readers and the disk let it; then it is written from its start."""
+        with self.write_turn, suppress(sqlite3.Error):
+            self._writing().execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def disk_bytes(self) -> int:
         """Bytes of the database, its log and its shared memory."""
@@ -185,9 +146,9 @@ class Database:
             self._writer = self.connect()
         return self._writer
 
-    def connect(self) -> sqlite3.Connection:
-        """A new writing connection with this database's settings."""
-        return connect(self.path, durability=self._durability, page_bytes=self._page_bytes)
+    def connect(self, *, writing: bool = True) -> sqlite3.Connection:
+        """A new connection with this database's settings."""
+        return connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
 
     def before_fork(self) -> None:
         """No transaction may be in the middle of anything when the process is copied.
@@ -241,7 +202,7 @@ class _Transaction:
             try:  # the lock is mostly free: the way through a closure costs a put 0.7 us
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                _patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._deadline)
+                patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._deadline)
         except BaseException as error:
             self._give_up(error)
             raise
@@ -257,6 +218,8 @@ class _Transaction:
             self.committed = True
         except BaseException as failed:
             self.committed = not isinstance(failed, sqlite3.Error) and not self._connection.in_transaction
+            if isinstance(failed, sqlite3.Error):
+                _overwrite(self._connection)
             self._give_up(failed)
             raise
 
@@ -269,16 +232,21 @@ class _Transaction:
             raise translate(error, self._database.path) from error
 
 
-def _patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]
-    """Try until it is our turn. Short waits with jitter: both sides then keep 0.86–0.99 of their rate."""
-    while True:
-        try:
-            action()
-        except sqlite3.OperationalError as error:
-            if (error.sqlite_errorcode & 0xFF) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            if time.monotonic() >= deadline:
-                raise
-        else:
-            return
-        time.sleep(random.uniform(*RETRY_SECONDS))
+def _overwrite(connection: sqlite3.Connection) -> None:
+    """Write over what a failed COMMIT has left in the log, so that what was refused is never found there.
+
+    Where the flush fails, the frames stand in the log, whole and valid; nobody sees them until the process is killed
+    and the next one recovers the log. A commit of the header alone, which changes nothing, takes their place. It need
+    not reach the disk: if it cannot either, then it is what would be found (docs/decisions.md, "A flush that failed").
+    """
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        patiently(lambda: connection.execute("BEGIN IMMEDIATE"), time.monotonic() + OVERWRITE_SECONDS)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")

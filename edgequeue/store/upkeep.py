@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from edgequeue.clock import Boot, Clock, QueueClock, next_boot
 from edgequeue.model import format_event_id
 from edgequeue.store.encoding import decode_hold
 from edgequeue.store.packing import runs, unpack
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database
 
 PRUNE_CHUNK_EVENTS = 1000
@@ -27,10 +29,12 @@ _LAST_SEEN = """
 _BOOT_COLUMNS = "number, boot_id, started_ms, base_ms, wall_offset_ms, trusted"
 
 
-def open_books(database: Database, clock: Clock) -> tuple[str, QueueClock]:
-    """The queue's id and its clock; a new queue or a new boot is written down, otherwise nothing is."""
+def open_books(database: Database, clock: Clock, *, writing: bool = True) -> tuple[str, QueueClock]:
+    """The queue's id and its clock; a new queue or a new boot is written down if it can be, otherwise nothing is."""
     with database.read() as connection:
         found = _books(connection, clock.boot_id())
+        if found is None and not writing:
+            found = _queue_id(connection), _following(connection, clock)
     if found is None:
         with database.write() as connection:
             found = _books(connection, clock.boot_id()) or _new_books(connection, clock)
@@ -39,26 +43,36 @@ def open_books(database: Database, clock: Clock) -> tuple[str, QueueClock]:
 
 
 def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | None:
-    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
-    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
-    if queue is None or row is None or row[1] != boot_id:
-        return None
-    return queue[0], _boot(row)
+    queue_id, boot = _queue_id(connection), _last_boot(connection)
+    return None if not queue_id or boot is None or boot.boot_id != boot_id else (queue_id, boot)
 
 
 def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]:
-    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
-    if queue is None:
-        queue = ("".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8)),)
-        connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", queue)
-    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
-    previous = _boot(row) if row else None
-    boot = next_boot(previous, _last_seen_ms(connection), clock)
+    queue_id = _queue_id(connection)
+    if not queue_id:
+        queue_id = "".join(secrets.choice(_QUEUE_ID_LETTERS) for _ in range(8))
+        connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", (queue_id,))
+    boot = _following(connection, clock)
     connection.execute(
         "INSERT INTO boots VALUES (?, ?, ?, ?, ?, ?)",
         (boot.number, boot.boot_id, boot.started_ms, boot.base_ms, boot.wall_offset_ms, int(boot.trusted)),
     )
-    return queue[0], boot
+    return queue_id, boot
+
+
+def _queue_id(connection: sqlite3.Connection) -> str:
+    """Empty in a new file."""
+    row = connection.execute("SELECT queue_id FROM queue").fetchone()
+    return "" if row is None else str(row[0])
+
+
+def _last_boot(connection: sqlite3.Connection) -> Boot | None:
+    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
+    return None if row is None else _boot(row)
+
+
+def _following(connection: sqlite3.Connection, clock: Clock) -> Boot:
+    return next_boot(_last_boot(connection), _last_seen_ms(connection), clock)
 
 
 def _last_seen_ms(connection: sqlite3.Connection) -> int:
@@ -80,8 +94,9 @@ def _boot(row: tuple[Any, ...]) -> Boot:
 class Upkeep:
     """The tidying half of the SQLite store."""
 
-    def __init__(self, database: Database, queue_id: str, clock: QueueClock) -> None:
+    def __init__(self, database: Database, queue_id: str, clock: QueueClock, reserve: Reserve) -> None:
         self._database = database
+        self._leaving = reserve.leaving
         self._queue_id = queue_id
         self.clock = clock
 
@@ -143,28 +158,35 @@ class Upkeep:
 
     def _prune_delivered(self, before_ms: int) -> int:
         """Requests in order: what one delivered goes first, then the request itself once none of its events is left."""
-        count = cursor = 0
-        while True:
-            # Read under the write lock: a number may be another request's by the time that it could be had.
-            with self._database.write() as connection:
-                chunk = _closed_requests(connection, cursor, before_ms)
-                count += sum(_prune_request(connection, *row) for row in chunk)
-            if not chunk:
-                return count
-            cursor = chunk[-1][0]
+        count = 0
+        cursor: int | None = 0
+        while cursor is not None:
+            done, cursor = self._leaving(partial(self._prune_requests, cursor, before_ms))
+            count += done
+        return count
+
+    def _prune_requests(self, after: int, before_ms: int) -> tuple[int, int | None]:
+        """One chunk: how many events went, and the number of its last request; None when there was none."""
+        # Read under the write lock: a number may be another request's by the time that it could be had.
+        with self._database.write() as connection:
+            chunk = _closed_requests(connection, after, before_ms)
+            return sum(_prune_request(connection, *row) for row in chunk), chunk[-1][0] if chunk else None
 
     def _prune_ended(self, before_ms: int) -> int:
-        count = 0
-        while True:
-            with self._database.write() as connection:
-                rows = connection.execute(
-                    "SELECT sequence FROM endings WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNE_CHUNK_EVENTS)
-                ).fetchall()
-                _forget(connection, [sequence for (sequence,) in rows])
-                connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
-            count += len(rows)
-            if len(rows) < PRUNE_CHUNK_EVENTS:
-                return count
+        count = done = self._leaving(partial(self._prune_endings, before_ms))
+        while done == PRUNE_CHUNK_EVENTS:
+            done = self._leaving(partial(self._prune_endings, before_ms))
+            count += done
+        return count
+
+    def _prune_endings(self, before_ms: int) -> int:
+        with self._database.write() as connection:
+            rows = connection.execute(
+                "SELECT sequence FROM endings WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNE_CHUNK_EVENTS)
+            ).fetchall()
+            _forget(connection, [sequence for (sequence,) in rows])
+            connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
+        return len(rows)
 
     def check(self) -> list[str]:
         """SQLite's own check of the file, in words."""
