@@ -56,7 +56,7 @@ class Ours:
 
 def measure(bench: Bench, series: dict[str, Any]) -> Iterator[tuple[str, Figure | Skipped]]:
     sizes: tuple[int, ...] = bench.of((1000, 10_000, 100_000, 1_000_000), (1000, 20_000), (100, 500))
-    count, repeats = bench.of((2000, 11), (500, 5), (100, 2))
+    count, repeats = bench.of((2000, 11), (500, 3), (100, 2))
     puts: Series = {"edgequeue": []}
     gets: Series = {"edgequeue": []}
     series |= {"backlog_put": puts, "backlog_get": gets}

@@ -28,11 +28,11 @@ PAYLOAD_BYTES = 990
 
 def measure(bench: Bench) -> Iterator[tuple[str, Figure | Skipped]]:
     yield "http", _against_client(bench)
-    for delay_ms, requests in ((50, bench.of(960, 320, 16)), (300, bench.of(320, 80, 16))):
+    for delay_ms, requests in ((50, bench.of(960, 160, 16)), (300, bench.of(320, 48, 16))):
         if bench.scale == "tiny":
             delay_ms //= 10
         ratios = []
-        for _ in range(bench.of(3, 2, 1)):
+        for _ in range(bench.of(3, 1, 1)):
             with service(delay_ms / 1000) as url, bench.place() as place:
                 found = in_child(drain, place, url, requests * EVENTS_PER_REQUEST, IN_FLIGHT)
             ideal = ceil(found["requests"] / IN_FLIGHT) * delay_ms / 1000
@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Iterator[tuple[str, Figure | Skipped]]:
 
 
 def _against_client(bench: Bench) -> Figure:
-    count, repeats = bench.of((60_000, 5), (12_000, 3), (600, 1))
+    count, repeats = bench.of((60_000, 5), (12_000, 2), (600, 1))
     rates: dict[str, list[float]] = {"ours": [], "client": []}
 
     def ours() -> float:

@@ -48,7 +48,7 @@ datastream_id = "bench"
 
 
 def measure(bench: Bench) -> Iterator[tuple[str, Figure | Skipped]]:
-    repeats = bench.of(11, 5, 1)
+    repeats = bench.of(11, 3, 1)
     event = encode_plainly(make_event(1))
     tool = [sys.executable, "-m", "edgequeue"]
     script = Path(sys.executable).with_name("edgequeue")
@@ -102,7 +102,7 @@ def _run(command: list[str], place: Path) -> str:
 
 
 def _day(bench: Bench) -> Figure:
-    count = bench.of(1_000_000, 50_000, 500)
+    count = bench.of(1_000_000, 20_000, 500)
     with service() as url, bench.place() as place:
         found = in_child(day, place, url, count)
     rates = f"{short(found['put_rate'])}/s in, {short(found['rate'])}/s out"

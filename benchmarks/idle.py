@@ -27,8 +27,8 @@ STEP_SECONDS = 0.137
 
 
 def measure(bench: Bench) -> Iterator[tuple[str, Figure]]:
-    seconds = bench.of(20.0, 5.0, 0.2)
-    trials = bench.of(9, 4, 1)
+    seconds = bench.of(20.0, 3.0, 0.2)
+    trials = bench.of(9, 3, 1)
     with bench.place() as place:
         child = start_child(idle, place, seconds, trials)
         assert child.stdout is not None

@@ -31,7 +31,7 @@ POINTS = 200
 
 
 def measure(bench: Bench, series: dict[str, Any]) -> Iterator[tuple[str, Figure | Skipped]]:
-    seconds, repeats = bench.of((3.0, 5), (1.0, 3), (0.2, 1))
+    seconds, repeats = bench.of((3.0, 5), (0.8, 2), (0.2, 1))
     runs = {
         "alone": partial(_run, bench, OURS, seconds, False),
         "shared": partial(_run, bench, OURS, seconds, True),
