@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from errno import ENOSPC
 from pathlib import Path
 from struct import unpack
@@ -20,7 +21,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 from edgequeue.clock import QueueClock
-from edgequeue.errors import StoreError, StoreFull
+from edgequeue.errors import FileReplaced, StoreError, StoreFull
 from edgequeue.model import EVENT_ID_LENGTH, Claimed, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
 from edgequeue.store.sqlite import Database, release
@@ -79,12 +80,16 @@ class Intake:
     def put_many(self, destination: int, spool: Spool, priority: Priority, timeout_seconds: float) -> list[str]:
         """Store all or none."""
         ids: list[str] = []
-        lane = int(priority)
-        with self._database.write(timeout_seconds) as connection:
-            sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
-            for chunk in spool.chunks():
-                ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
-                sequence += len(chunk)
+        lane, sequence = int(priority), 0
+        try:
+            with self._database.write(timeout_seconds) as connection:
+                sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
+                for chunk in spool.chunks():
+                    ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
+                    sequence += len(chunk)
+        except FileReplaced:
+            self._take_back(sequence - 1, len(ids))
+            raise
         return ids
 
     def take_over(self, queue_id: str, clock: QueueClock) -> None:
@@ -112,8 +117,24 @@ class Intake:
             self._await_turn(deadline)
             with self._database.transaction(deadline) as connection:
                 return self._insert_one(connection, *put)
+        except FileReplaced:
+            self._take_back(self.last_sequence, 1)
+            raise
         finally:
             release(self._database.write_turn)
+
+    def _take_back(self, last: int, count: int) -> None:
+        """Delete what was committed to a file that has lost its name. It is stored anew, as another event: where the
+        old file or its log is salvaged, the first must not come back as well.
+        """
+        connection = self._database.writer
+        with self._database.write_turn, suppress(sqlite3.Error):
+            if connection is not None and count:  # else nothing was committed: it was noticed when it was opened
+                connection.execute("BEGIN IMMEDIATE")
+                for table in ("pending", "events"):
+                    ends = (last - count + 1, last)
+                    connection.execute(f"DELETE FROM {table} WHERE sequence BETWEEN ? AND ?", ends)
+                connection.execute("COMMIT")
 
     def _await_turn(self, deadline: float) -> None:
         turn = self._database.write_turn  # mostly free: who need not wait asks no clock
@@ -129,6 +150,9 @@ class Intake:
             with transaction as connection:
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
                 ids = self._insert(connection, sequence, take())
+        except FileReplaced:
+            self._take_back(self.last_sequence, len(ids))
+            raise
         except Exception:
             raise
         except BaseException as interruption:  # Ctrl-C: the others of the group are told what is true of their events
