@@ -35,6 +35,10 @@ test: $(VENV)/dev.stamp ## Every test
 simulate: $(VENV)/dev.stamp ## Worlds in which everything fails: SEEDS=1000000 for a night, SEED=17 for one of them in full
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) --disk $(or $(DISK),memory)
 
+.PHONY: torture
+torture: $(VENV)/dev.stamp ## Processes killed, power cut, disks full and failing, by the hundred (as root; TIMES=10 for a night)
+	EDGEQUEUE_TORTURE=$(or $(TIMES),1) $(BIN)/python -m pytest -q -s -p no:randomly tests/torture $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Style, types and import layers
 	$(BIN)/ruff check .

@@ -63,21 +63,28 @@ class SystemClock:
             return f"{sys.platform}-{(self.wall_ms() - self.boot_ms()) // 60_000}"
 
     def wall_trusted(self) -> bool:
-        return _NTP_SYNCHRONISED.exists() or _kernel_synchronised()
+        """What the kernel says, where it can be asked: it takes its word back when somebody sets the clock by hand, and
+        when no NTP client was heard for some nine hours. The file of systemd-timesyncd stays in both cases.
+        """
+        synchronised = _kernel_synchronised()
+        return _NTP_SYNCHRONISED.exists() if synchronised is None else synchronised
 
 
-def _kernel_synchronised() -> bool:
-    """Whether an NTP client has told the kernel that the clock is right (adjtimex, as chrony and ntpd do)."""
+def _kernel_synchronised() -> bool | None:
+    """Whether an NTP client has told the kernel that the clock is right (adjtimex, as all of them do); None where the
+    kernel does not say.
+    """
     if not sys.platform.startswith("linux"):
-        return False
+        return None
     import ctypes  # only who asks about the clock pays for it
 
     try:
         adjtimex = ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):
-        return False
+        return None
     query = ctypes.create_string_buffer(_TIMEX_BYTES)  # all zeros: modes = 0, which only asks
-    return 0 <= int(adjtimex(query)) < _TIME_ERROR
+    state = int(adjtimex(query))
+    return None if state < 0 else state < _TIME_ERROR
 
 
 if hasattr(time, "CLOCK_BOOTTIME"):
@@ -154,8 +161,11 @@ class QueueClock:
 
 
 def wall_time(queue_ms: int, boots: Sequence[Boot]) -> datetime:
-    """When a queue time was, by the wall clock of its boot. `boots` are in order and not empty."""
-    boot = next((boot for boot in reversed(boots) if boot.started_ms <= queue_ms), boots[0])
+    """When a queue time was, by the wall clock of its boot. `boots` are in order and not empty.
+
+    The moment at which a boot began is the last one known of the boot before: what happened then happened before it.
+    """
+    boot = next((boot for boot in reversed(boots) if boot.started_ms < queue_ms), boots[0])
     return moment(queue_ms + boot.wall_offset_ms)
 
 

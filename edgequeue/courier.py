@@ -41,12 +41,16 @@ class Couriers:
             self._threads.append(thread)
 
     def send_all(
-        self, requests: Sequence[HttpRequest], credentials: Mapping[str, str], heed: Callable[[Answer], None]
+        self,
+        requests: Sequence[HttpRequest],
+        credentials: Mapping[str, str],
+        heed: Callable[[Answer], None],
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[list[Answer], BaseException | None]:
         """Answers in the order of the requests, and what interrupted the wait (Ctrl-C), if anything did.
 
-        `heed` hears each answer but the last, in the thread that waits. An interruption ends the exchanges at once;
-        those without an answer may have arrived.
+        `meanwhile` is called when they are on their way, and `heed` hears each answer but the last; both in the thread
+        that waits. An interruption ends the exchanges at once; those without an answer may have arrived.
         """
         self.ready(len(requests))
         back: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
@@ -56,6 +60,9 @@ class Couriers:
         interruption: BaseException | None = None
         while len(answers) < len(requests):
             try:
+                if meanwhile is not None:
+                    once, meanwhile = meanwhile, None
+                    once()
                 index, answer = back.get()
                 answers[index] = answer
                 if len(answers) < len(requests):

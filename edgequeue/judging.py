@@ -92,6 +92,11 @@ class Judge:
         hold = self.hold
         return hold.state is HoldState.PAUSED or (hold.state is HoldState.BACKING_OFF and hold.tries >= PROBE_TRIES_MIN)
 
+    @property
+    def watches(self) -> bool:
+        """Whether events are under suspicion, or to be confirmed: each answer then decides what travels."""
+        return bool(self.learned.suspects or self._confirm)
+
     def encode(self, batch: Batch) -> HttpRequest:
         """The request; on a connection of its own where an event alone may be refused for good by the answer."""
         request = self.destination.encode(batch)

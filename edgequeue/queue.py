@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("edgequeue")
 
 DAY_MS = 86_400_000
+STOP_SECONDS = 10.0
+"""How long `stop` and `close` wait for what is under way, unless told otherwise; nothing is lost either way."""
+
 BYTES_MAX = 4 * 1024**3
 """The default of `max_bytes`: some three million events of 1 KB."""
 
@@ -43,7 +46,9 @@ class EventQueue(Looking):
     `database` is a path; `destinations` are `AdobeEdge(…)`, `AdobeDccs(…)` and the like. Delivered events are kept
     `keep_delivered_days`, others that ended `keep_dead_days` (None: for ever). At `max_events` pending or `max_bytes`
     in use `enqueue` raises QueueFull. `durability="normal"` is faster and may lose the last seconds at a power cut.
-    Callbacks run on the worker's thread; what they raise is logged and stops nothing. Raises StoreError and its kin.
+    `looking=True` is for who only looks: a queue that cannot be written (its disk is read-only or full, it is another
+    user's) is then opened for reading. Callbacks run on the worker's thread; what they raise is logged and stops
+    nothing. Raises StoreError and its kin.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class EventQueue(Looking):
         max_events: int | None = None,
         max_bytes: int | None = BYTES_MAX,
         durability: str = "full",
+        looking: bool = False,
         clock: Clock | None = None,
         transport: Callable[[Destination], Sender] | None = None,
         on_delivered: Callback | None = None,
@@ -77,9 +83,9 @@ class EventQueue(Looking):
         self._transport = transport
         self._callbacks = (on_delivered, on_dead, on_paused)
         self._runner: Runner | None = None
-        self._turn = threading.Lock()
-        self._closed = False
-        self._store: Store = SqliteStore.open(Path(database), clock=clock, durability=durability)
+        self._closing = self._closed = False
+        self._new_locks()
+        self._store: Store = SqliteStore.open(Path(database), clock=clock, durability=durability, looking=looking)
         self._capacity = Capacity(self._store.room, max_events, max_bytes)
         for one in destinations:
             self._store.register(one.name, one.type)
@@ -179,8 +185,7 @@ class EventQueue(Looking):
 
     def target(self, name: str | None) -> Destination:
         """The destination of that name, or the only one. ConfigError names the ones there are."""
-        if self._closed:
-            raise QueueClosed("this queue was closed; open it again")
+        self._check_open()
         if name is not None:
             found = self.destinations.get(name)
             if found is None:
@@ -191,6 +196,10 @@ class EventQueue(Looking):
         if not self.destinations:
             raise ConfigError("no destination is configured: add a [destinations.NAME] table")
         raise ConfigError(f"there are several destinations, so name one of them: {self._names()}")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise QueueClosed("this queue was closed; open it again")
 
     def _names(self) -> str:
         return ", ".join(self.destinations) or "none"
@@ -218,13 +227,15 @@ class EventQueue(Looking):
 
         self.target(next(iter(self.destinations), None))
         with self._turn:
+            if self._closing:  # a worker that is started now would outlive its database
+                raise QueueClosed("this queue is being closed; open it again")
             if self._runner is None:
                 self._runner = Runner(
                     self._store, self._enabled(None), self._transport, self._keep, kind, self._callbacks
                 )
                 self._runner.start()
 
-    def stop(self, timeout_seconds: float = 10.0) -> bool:
+    def stop(self, timeout_seconds: float = STOP_SECONDS) -> bool:
         """End the background worker; what is in the middle of an exchange is cut off and sent again later.
 
         Returns whether it ended in time. Nothing is lost either way.
@@ -236,8 +247,13 @@ class EventQueue(Looking):
     def reset_after_fork(self) -> None:
         """A forked child has no worker, whatever its parent had, and locks of its own."""
         self._runner = None
-        self._turn = threading.Lock()
+        self._closing = self._closed
+        self._new_locks()
         self._capacity.reset_after_fork()
+
+    def _new_locks(self) -> None:
+        self._turn = threading.Lock()
+        self._ended = threading.Event()
 
     def _nudge(self, name: str) -> None:
         if self._runner is not None:
@@ -315,13 +331,24 @@ class EventQueue(Looking):
         return self._store.check()
 
     def close(self) -> None:
-        """Stop the worker and let go of the database. Idempotent; the queue cannot be used afterwards."""
-        if not self._closed:
+        """Stop the worker and let go of the database. Idempotent; the queue cannot be used afterwards.
+
+        Of several threads one closes, and the others wait for it: the worker still writes down what was answered.
+        """
+        with self._turn:
+            first, self._closing = not self._closing, True
+        if not first:
+            self._ended.wait(2 * STOP_SECONDS)
+            return
+        try:
             self.stop()
+        finally:
             self._closed = True
             self._store.close()
+            self._ended.set()
 
     def __enter__(self) -> Self:
+        self._check_open()
         return self
 
     def __exit__(

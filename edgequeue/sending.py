@@ -1,4 +1,4 @@
-"""One turn of sending: rescue, claim, batch, encode, record, send, interpret, settle.
+"""One turn of sending: rescue, prepare (claim, batch, encode), record, send, interpret, settle.
 
 Everything that is decided is decided by pure functions; this only carries values between them, the store and the
 network. The loop around it stands in `worker.py`.
@@ -7,20 +7,18 @@ network. The loop around it stands in `worker.py`.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import ceil
 from random import Random
 
 from edgequeue.auth import Denied
-from edgequeue.batching import Load, fill
 from edgequeue.courier import Answer, Couriers
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent, StoreError
 from edgequeue.judging import Judge
 from edgequeue.model import Batch, HttpRequest, Problem
-from edgequeue.outcome import OURS, Death, Settlement, signal_of
+from edgequeue.outcome import OURS, Settlement, signal_of
+from edgequeue.preparing import Preparing
 from edgequeue.reading import asked_seconds
 from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold
 from edgequeue.sender import Sender
@@ -28,15 +26,6 @@ from edgequeue.store.base import Closing, Lease, NewRequest, Store
 from edgequeue.turns import Listener, Turn, turn_of
 
 log = logging.getLogger("edgequeue")
-
-FAR_MS = 2**62
-"""Later than any time: all that is pending is due."""
-
-DAMAGED = Problem(
-    code="damaged",
-    text="the stored payload does not match its checksum: the file was damaged",
-    remedy="It was not sent. Enqueue the event again from where it came.",
-)
 
 
 class Sending:
@@ -59,8 +48,9 @@ class Sending:
         self._store = store
         self._sender = sender
         self._couriers = Couriers(sender, destination.name)
-        self._dice = dice or Random()
-        self._judge = Judge(destination, policy or RetryPolicy(), self._dice)
+        dice = dice or Random()
+        self._judge = Judge(destination, policy or RetryPolicy(), dice)
+        self._preparing = Preparing(store, self._judge, dice)
         self._listener = listener
         self._peers = peers  # destinations of the same account
         self._lease: Lease | None = None
@@ -90,27 +80,28 @@ class Sending:
             if self._store.next_due_ms(self.destination.name) is None:
                 return Turn()  # nothing is left that would have to wait
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
+        assert self._lease is not None
         try:
-            loads, buried, omitted = self._loads(now_ms, events_max, by_hand)
-            written = self._written(loads)
+            prepared = self._preparing.next(self._lease, now_ms, events_max, by_hand=by_hand)
         except EdgeQueueError:
             raise
         except Exception as error:  # somebody's destination: it must not end the worker, nor hold up the others
             return self._unwritten(error, now_ms, by_hand)
-        if not loads:
+        buried = prepared.buried
+        if not prepared.requests:
             next_due_ms = self._store.next_due_ms(self.destination.name)
             return Turn(claimed=buried, dead=buried, next_due_ms=next_due_ms)
         if by_hand:
             self._judge.ask_by_hand()
         credentials = self.destination.credentials.headers(self._sender, anew=by_hand)
         if isinstance(credentials, Denied):
-            return self._denied(credentials, loads, now_ms, by_hand)
+            return self._denied(credentials, prepared.batches, now_ms, by_hand)
         wanted = self.destination.credential_headers
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self.hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
-            return self._held_back(offline, loads, now_ms, by_hand)
-        turn = self._send(*written, signed, by_hand)
-        return turn._replace(dead=turn.dead + buried, omitted=omitted)
+            return self._held_back(offline, prepared.batches, now_ms, by_hand)
+        turn = self._send(prepared.batches, prepared.requests, signed, by_hand, ahead=events_max is None)
+        return turn._replace(dead=turn.dead + buried, omitted=prepared.omitted)
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
@@ -128,7 +119,7 @@ class Sending:
             rescued = self._store.rescue(lease)
             hold, learned = self._store.hold(name), self._store.learned(name)
             if self._judge.take(hold, learned, self._store.now_ms(), self._store.wall_ms()):
-                self._store.set_hold(name, self.hold)
+                self._store.set_hold(name, self.hold, lease)
         except BaseException:
             self._store.release(lease)
             raise
@@ -140,38 +131,6 @@ class Sending:
             log.warning("%s: %d requests of a dead worker have an unknown outcome", name, rescued, extra=extra)
         return True
 
-    def _loads(self, now_ms: int, events_max: int | None, by_hand: bool) -> tuple[list[Load], int, bool]:
-        """What to send now, how many damaged events were set aside, and whether others that are due were left out.
-
-        A destination in trouble is asked with one request. By hand means now: what waits by our own backoff is due.
-        """
-        assert self._lease is not None
-        self._judge.begin(now_ms)
-        destination = self._judge.destination
-        limits = replace(destination.limits, bytes_max=self._judge.learned.room(destination.limits.bytes_max, now_ms))
-        loads_max = self.destination.requests_in_flight_max
-        if self.hold.state is not HoldState.OK or self.destination.requests_per_second_max is not None:
-            loads_max = 1
-        count = loads_max * limits.events_max
-        if events_max is not None:
-            count = min(count, events_max)
-        due_ms = FAR_MS if by_hand else now_ms
-        suspects = len(self._judge.learned.suspects)  # they must not take the others' places
-        room = (loads_max + suspects) * limits.bytes_max * destination.framing.shrinks_by
-        records = self._store.claim(self._lease, due_ms, count + suspects, room)
-        damaged = [Death(one.sequence, one.priority, one.attempts, DAMAGED) for one in records if not one.intact]
-        if damaged:
-            self._store.bury(self._lease, damaged, now_ms)
-            log.error("%s: %d damaged events set aside", self.destination.name, len(damaged), extra={"action": "bury"})
-        intact = [one for one in records if one.intact]
-        chosen = self._judge.chosen(intact)
-        return fill(chosen, limits, destination.begin, loads_max), len(damaged), len(chosen) < len(intact)
-
-    def _written(self, loads: Sequence[Load]) -> tuple[list[Batch], list[HttpRequest]]:
-        """The requests, each with its id."""
-        batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
-        return batches, [self._judge.encode(batch) for batch in batches]
-
     def _unwritten(self, error: Exception, now_ms: int, by_hand: bool) -> Turn:
         """The destination's own code failed: it is paused with its name, and every event is kept."""
         name, kind = self.destination.name, self.destination.type
@@ -181,9 +140,15 @@ class Sending:
         return self._held_back(Signal(HoldState.PAUSED, problem), [], now_ms, by_hand)
 
     def _send(
-        self, batches: list[Batch], requests: list[HttpRequest], credentials: Mapping[str, str], by_hand: bool
+        self,
+        batches: list[Batch],
+        requests: list[HttpRequest],
+        credentials: Mapping[str, str],
+        by_hand: bool,
+        *,
+        ahead: bool,
     ) -> Turn:
-        """Record, send, interpret, settle."""
+        """Record, send (and prepare what is next), interpret, settle."""
         assert self._lease is not None
         rows = [
             NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
@@ -191,16 +156,30 @@ class Sending:
         ]
         self._couriers.ready(len(requests))
         self._heeded = Hold()
-        numbers = self._store.record(self._lease, rows, self._store.now_ms())
-        answers, interruption = self._couriers.send_all(requests, credentials, self._heed)
+        begun_ms = self._store.now_ms()
+        numbers = self._store.record(self._lease, rows, begun_ms)
+        meanwhile = self._prepare_ahead if ahead else None
+        answers, interruption = self._couriers.send_all(requests, credentials, self._heed, meanwhile)
         now_ms = self._store.now_ms()
         settled = self._judge.judge(batches, requests, answers, credentials, now_ms, by_hand=by_hand)
+        self._preparing.after(len(requests), now_ms - begun_ms)
         self._pace(now_ms)
         self._unsettled = list(zip(numbers, settled, strict=True))
         self._write_down()
         if interruption is not None:
             raise interruption
-        return turn_of(settled, self.hold)
+        turn = turn_of(settled, self.hold)
+        if turn.deferred:  # what is sent again must not be overtaken where the order matters
+            self._preparing.drop()
+        return turn
+
+    def _prepare_ahead(self) -> None:
+        """What cannot be prepared now is met again in its own turn, and reported there."""
+        assert self._lease is not None
+        try:
+            self._preparing.ahead(self._lease, self._store.now_ms())
+        except Exception as error:
+            log.debug("%s: not prepared ahead: %s", self.destination.name, error)
 
     def _heed(self, answer: Answer) -> None:
         """A plea to wait is kept at once: the other answers may be long in coming, and power may fail before them."""
@@ -212,7 +191,7 @@ class Sending:
         hold = next_hold(self.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
         self._heeded = max(self._heeded, hold, key=lambda one: one.asked_until_ms)  # a shorter one shortens nothing
         try:
-            self._store.set_hold(self.destination.name, self._heeded)
+            self._store.set_hold(self.destination.name, self._heeded, self._lease)
         except StoreError as error:
             log.error("%s: the wait could not be written down: %s", self.destination.name, error)
 
@@ -241,24 +220,24 @@ class Sending:
             return signal_of(error)
         return None
 
-    def _denied(self, denied: Denied, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
+    def _denied(self, denied: Denied, batches: Sequence[Batch], now_ms: int, by_hand: bool) -> Turn:
         if denied.problem.code in OURS and not denied.retry_after_seconds:  # we ended it: that says nothing
-            return Turn(claimed=sum(len(load.records) for load in loads))
+            return Turn(claimed=sum(len(batch) for batch in batches))
         signal = Signal(denied.state, denied.problem, denied.retry_after_seconds)
-        turn = self._held_back(signal, loads, now_ms, by_hand)
+        turn = self._held_back(signal, batches, now_ms, by_hand)
         if signal.retry_after_seconds:  # the token service asked, so it asked all that have this account
             for name in self._peers:
                 if self._store.hold(name).asked_until_ms < self.hold.asked_until_ms:
                     self._store.set_hold(name, self.hold)
         return turn
 
-    def _held_back(self, signal: Signal, loads: Sequence[Load], now_ms: int, by_hand: bool) -> Turn:
+    def _held_back(self, signal: Signal, batches: Sequence[Batch], now_ms: int, by_hand: bool) -> Turn:
         """Nothing is sent and no event is touched: no network, or no credentials."""
         self._judge.hear(signal, now_ms, by_hand=by_hand)
-        self._store.set_hold(self.destination.name, self.hold)
+        self._store.set_hold(self.destination.name, self.hold, self._lease)
         if self._listener is not None and self._lease is not None:
             self._listener(self._lease, [], self.hold)
-        deferred = frozenset(record.sequence for load in loads for record in load.records)
+        deferred = frozenset(record.sequence for batch in batches for record in batch.records)
         return Turn(claimed=len(deferred), deferred=deferred, next_due_ms=self.hold.until_ms)
 
     def _pace(self, now_ms: int) -> None:
@@ -283,6 +262,7 @@ class Sending:
 
     def _release(self) -> None:
         assert self._lease is not None
+        self._preparing.drop()
         self._store.release(self._lease)
         self._lease = None
 

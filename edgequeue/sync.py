@@ -29,6 +29,9 @@ IDLE_TURNS_MAX = 100
 GRACE_SECONDS = 2.0
 """When the time is up, an answer that is about to come may still come: cutting it off would send its events twice."""
 
+SLEEP_SECONDS_MAX = 30.0
+"""A sleep does not count the time for which the machine was suspended; queue time does, and is looked at this often."""
+
 TICK_SECONDS = 0.1
 """How often the caller is told of progress."""
 
@@ -192,7 +195,7 @@ class Drain:
         seconds = max((due_ms - self._store.now_ms()) / 1000, 0.0)
         if self._deadline is not None:
             seconds = min(seconds, max(self._deadline - time.monotonic(), 0.0))
-        self._worker.pause_unless_asked(max(seconds, 0.01))
+        self._worker.pause_unless_asked(min(max(seconds, 0.01), SLEEP_SECONDS_MAX))
 
     def _out_of_time(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline

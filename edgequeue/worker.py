@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import StoreError
+from edgequeue.errors import QueueClosed, StoreError
 from edgequeue.retry import Hold, HoldState, RetryPolicy
 from edgequeue.sender import Sender
 from edgequeue.sending import Sending
@@ -119,6 +119,8 @@ class Worker(Sending):
                     self._wait(turn)
                 elif not turn.delivered and not turn.dead:
                     self.pause(REST_SECONDS_MIN)  # whatever the reason, it is never a busy loop against the service
+            except QueueClosed:  # its stop took longer than it was given
+                self.stop()
             except StoreError as error:
                 extra = {"action": "store_error", "destination": self.destination.name}
                 log.error("%s: %s; trying again", self.destination.name, error, extra=extra)

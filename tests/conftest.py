@@ -29,7 +29,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that has been migrated and nothing else; copying it takes a hundredth of the time of making one."""
+    """A database that is new and nothing else; copying it takes a hundredth of the time of making one."""
     path = tmp_path_factory.mktemp("template") / "queue.db"
     create_file(path)
     database = Database(path)

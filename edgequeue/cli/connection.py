@@ -38,7 +38,8 @@ NAMES_SHOWN_MAX = 20
 
 @click.group(
     epilog=epilog(
-        "edgequeue connection create till --schema-id https://ns.adobe.com/… --dataset-id 604a… --write",
+        "edgequeue connection create till --dataset-id 604a… --write \\",
+        "    --schema-id https://ns.adobe.com/…",
         "edgequeue connection list",
         "edgequeue connection show till",
     )
@@ -51,11 +52,15 @@ def connection() -> None:
 
 
 @connection.command(
+    short_help="Make a streaming connection with all it needs.",
     epilog=epilog(
-        "edgequeue connection create till --schema-id https://ns.adobe.com/… --dataset-id 604a… --dry-run",
-        "edgequeue connection create till --schema-id https://ns.adobe.com/… --dataset-id 604a… --write",
-        "edgequeue connection create sensors --data-type raw --mapping sensors.csv --schema-id … --dataset-id …",
-    )
+        "edgequeue connection create till --dataset-id 604a… --dry-run \\",
+        "    --schema-id https://ns.adobe.com/…",
+        "edgequeue connection create till --dataset-id 604a… --write \\",
+        "    --schema-id https://ns.adobe.com/…",
+        "edgequeue connection create sensors --data-type raw --mapping sensors.csv \\",
+        "    --schema-id https://ns.adobe.com/… --dataset-id 604a…",
+    ),
 )
 @click.argument("name")
 @click.option("--destination", metavar="NAME", help="What the destination is called here. [default: the connection's]")
@@ -112,7 +117,10 @@ def list_connections(ctx: click.Context, as_json: bool) -> None:
             output.list_table(list(connections(client)))
 
 
-@connection.command(epilog=epilog("edgequeue connection show till", "edgequeue connection show till --json"))
+@connection.command(
+    short_help="One connection: its objects, ids and inlet.",
+    epilog=epilog("edgequeue connection show till", "edgequeue connection show till --json"),
+)
 @click.argument("name")
 @json_option("one document, or one on each line where several have the name.")
 @click.pass_context

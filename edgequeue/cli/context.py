@@ -76,8 +76,11 @@ class State:
         return settings
 
     @contextmanager
-    def queue(self, missing: Missing = "create") -> Iterator[EventQueue]:
-        """The queue, open for the length of the block. `missing`: what is done where there is no database yet."""
+    def queue(self, missing: Missing = "create", *, looking: bool = False) -> Iterator[EventQueue]:
+        """The queue, open for the length of the block. `missing`: what is done where there is no database yet.
+
+        `looking`: the command changes nothing, so it also works where the database cannot be written.
+        """
         from edgequeue.queue import EventQueue
 
         settings = self.settings()
@@ -85,7 +88,7 @@ class State:
         new = is_missing(database)
         if new and missing == "refuse":
             raise Wrong(f"there is no queue at {database} yet. edgequeue init creates it, the first enqueue too.")
-        with EventQueue.from_settings(settings) as queue:
+        with EventQueue.from_settings(settings, looking=looking) as queue:
             if new and missing == "note":
                 note_created(database)
             yield queue

@@ -131,10 +131,9 @@ def _store(settings: Settings) -> Generator[Finding, None, QueueStatus | None]:
     yield _disk(database)
     if database.exists() and not os.access(database, os.W_OK):
         yield unwritable("database", database)
-        return None
     new = is_missing(database)
     try:
-        with EventQueue.from_settings(settings) as queue:
+        with EventQueue.from_settings(settings, looking=True) as queue:
             if new:
                 note_created(database)
                 remedy = "If there should be one, look for its file: deleted, moved, or its disk not mounted."
@@ -232,17 +231,24 @@ def _delivery(name: str, view: DestinationView) -> Finding | None:
 
 
 def _disk(database: Path) -> Finding:
+    from edgequeue.store.reserve import is_spent
+
     place = database.parent
     try:
         free = shutil.disk_usage(place).free
     except OSError as error:
         text = f"{place}: {error.strerror}"
         return Finding("disk", False, text, "Create the directory, or correct [queue] database.", Code.STORE)
-    if free < FREE_BYTES_MIN:
-        remedy = "Free some space; edgequeue prune makes room within the database."
-        return Finding("disk", False, f"{free // 1024**2:,} MB free at {place}", remedy, Code.STORE)
     if not os.access(place, os.W_OK):
         return unwritable("disk", place)
+    if free < FREE_BYTES_MIN:
+        remedy = (
+            "Free some space; edgequeue sync and prune work all the same, and prune makes room within the database."
+        )
+        text = f"{free // 1024**2:,} MB free at {place}"
+        if is_spent(database):
+            text += "; the reserve is given up so that delivering can go on, and enqueue only takes what fits within"
+        return Finding("disk", False, text, remedy, Code.STORE)
     return Finding("disk", True, f"{free // 1024**2:,} MB free at {place}")
 
 

@@ -79,7 +79,7 @@ def list_events(
 
     Events that were pruned are not listed any more; the ledger (status) still counts them.
     """
-    with state.queue(missing="note") as queue:
+    with state.queue(missing="note", looking=True) as queue:
         known_destination(queue, to)
         newest_first = not as_json or limit is not None
         wanted_max = limit if as_json or limit else EVENTS_SHOWN + COUNTED_MAX + 1
@@ -137,7 +137,7 @@ def find(state: State, reference: str, as_json: bool) -> None:
 
     A few are shown with the time of their delivery and the service's receipt, more of them as list shows them.
     """
-    with state.queue(missing="refuse") as queue:
+    with state.queue(missing="refuse", looking=True) as queue:
         found = referenced(queue, reference)
         few = [] if as_json or len(found) > FEW else [queue.get(one.event_id) for one in found]
     if as_json:
@@ -172,7 +172,7 @@ def show(state: State, event: str, as_json: bool) -> None:
 
     EVENT is an event id, the _id in the payload, or the beginning of either if only one event begins like that.
     """
-    with state.queue(missing="refuse") as queue:
+    with state.queue(missing="refuse", looking=True) as queue:
         found = queue.get(resolved(queue, event))
         standing = None if found is None or as_json else queue.status()
     if found is None:

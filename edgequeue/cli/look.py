@@ -41,7 +41,7 @@ def status(state: State, as_json: bool) -> None:
 
     Delivered and the other endings count for ever: prune never lowers them.
     """
-    with state.queue(missing="note") as queue:
+    with state.queue(missing="note", looking=True) as queue:
         found = queue.status()
     if as_json:
         write_json(found)
@@ -127,7 +127,7 @@ def _size(size: int) -> str:
 @click.pass_obj
 def why(state: State, as_json: bool) -> None:
     """One sentence: why nothing is being sent right now, and what would help."""
-    with state.queue(missing="note") as queue:
+    with state.queue(missing="note", looking=True) as queue:
         text = queue.status().why
     if as_json:
         write_json({"why": text})
@@ -151,7 +151,7 @@ def requests(state: State, request_id: str | None, to: str | None, limit: int | 
 
     Requests are kept as long as the events they carried (see prune).
     """
-    with state.queue(missing="refuse") as queue:
+    with state.queue(missing="refuse", looking=True) as queue:
         known_destination(queue, to)
         if request_id is not None:
             found = _the_one(queue.requests(request_id, destination=to, limit=11), request_id)

@@ -143,7 +143,7 @@ def export(
     chosen = bool(events) or reference is not None
     wanted = None if status == _ALL else status or (None if chosen else Status.PENDING)
     names: set[str] = set()
-    with state.queue(missing="refuse") as queue:
+    with state.queue(missing="refuse", looking=True) as queue:
         known_destination(queue, to)
         ids = _chosen(queue, events, reference) if chosen else None
 

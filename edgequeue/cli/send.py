@@ -54,10 +54,11 @@ def sync(ctx: click.Context, to: str | None, limit: int | None, timeout: float |
     """Send what waits, now, and say what became of it.
 
     By hand means now: our own backoff and a pause are skipped for one try, a Retry-After of the service is not. Where
-    edgequeue run is at work, it is asked to send, and its progress is followed. Ctrl-C ends it; nothing is lost.
+    edgequeue run is at work, it is asked to send, and its progress is followed. Ctrl-C or SIGTERM ends it; nothing is
+    lost.
     """
     state: State = ctx.obj
-    with state.queue() as queue:
+    with _interruptible(), state.queue() as queue:
         target = queue.target(to or next(iter(queue.destinations), None))
         if to is not None and not target.enabled:
             raise Wrong(f"{to} is switched off (enabled = false). Set enabled = true in [destinations.{to}].")
@@ -69,6 +70,21 @@ def sync(ctx: click.Context, to: str | None, limit: int | None, timeout: float |
         else:
             _say(queue, report, code)
     ctx.exit(code)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM is what Ctrl-C is, from whoever stops a sync that takes too long: no request is left open."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # supervisors may send two: one is enough
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _code(queue: EventQueue, to: str | None, report: SyncReport) -> Code:

@@ -26,11 +26,15 @@ _NAMES = {"adobe-edge": "web", "adobe-dccs": "till", "bloomreach": "crm"}
     epilog=epilog(
         "edgequeue init --emulator",
         "edgequeue init --type adobe-edge --datastream-id 463c3d9a-…",
-        "edgequeue init --type adobe-dccs --name till --endpoint https://dcs.adobedc.net/collection/667b… \\",
-        "    --dataset-id … --schema-id https://ns.adobe.com/… --org-id …@AdobeOrg --token-env ADOBE_TOKEN",
-        "edgequeue init --type adobe-edge --datastream-id 463c3d9a-… --org-id …@AdobeOrg \\",
-        "    --client-id … --client-secret-env ADOBE_CLIENT_SECRET",
-        "edgequeue init --type bloomreach --project-token … --token-env BLOOMREACH_TOKEN",
+        "edgequeue init --type adobe-dccs --name till --dataset-id … \\",
+        "    --endpoint https://dcs.adobedc.net/collection/667b… \\",
+        "    --schema-id https://ns.adobe.com/… \\",
+        "    --org-id …@AdobeOrg --token-env ADOBE_TOKEN",
+        "edgequeue init --type adobe-edge --datastream-id 463c3d9a-… \\",
+        "    --org-id …@AdobeOrg --client-id … \\",
+        "    --client-secret-env ADOBE_CLIENT_SECRET",
+        "edgequeue init --type bloomreach --project-token … \\",
+        "    --token-env BLOOMREACH_TOKEN",
     )
 )
 @click.option("--type", "kind", type=click.Choice(_TYPES), help="What the destination is; asked for if missing.")

@@ -142,8 +142,11 @@ class Store(Protocol):
     def learned(self, name: str) -> Learned:
         """What was learned about a destination."""
 
-    def set_hold(self, name: str, hold: Hold) -> None:
-        """Write what holds a destination back, apart from any request."""
+    def set_hold(self, name: str, hold: Hold, lease: Lease | None = None) -> None:
+        """Write what holds a destination back, apart from any request.
+
+        Nothing is written with a lease that is somebody else's by now: that one knows more.
+        """
 
     def ask_to_send(self, name: str) -> None:
         """Ask the process that holds the lease to try now."""

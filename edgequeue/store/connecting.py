@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -13,6 +14,9 @@ little more than half as large. It cannot be changed later without rewriting the
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """The write-ahead log is copied back once it holds this much: bounds the log, and 1 put in 1,000 pays for it."""
+
+CHECKPOINT_SHARE = 16
+"""On a disk of less than 64 MiB: at a sixteenth of it. The log and the reserve then leave three quarters for events."""
 
 JOURNAL_BYTES_MAX = 16 * 1024 * 1024
 """After a bulk put the log is cut back to this. Never below the checkpoint size: overwriting in place is cheapest."""
@@ -51,13 +55,18 @@ def connect(
             patiently(lambda: run("PRAGMA journal_mode = WAL"), time.monotonic() + 5.0)
         page_bytes = run("PRAGMA page_size").fetchone()[0]
         run(f"PRAGMA synchronous = {'NORMAL' if durability == 'normal' else 'FULL'}")
-        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")
+        run(f"PRAGMA wal_autocheckpoint = {checkpoint_bytes(path) // page_bytes}")
         run(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
         run("PRAGMA busy_timeout = 0")  # for the write lock we wait ourselves
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def checkpoint_bytes(path: Path) -> int:
+    """At what size the log of a database is copied back: less on a small disk, where the log is a large part of it."""
+    return min(CHECKPOINT_BYTES, shutil.disk_usage(path.parent).total // CHECKPOINT_SHARE)
 
 
 def keep_for_ever(connection: sqlite3.Connection) -> None:

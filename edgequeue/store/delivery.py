@@ -169,6 +169,12 @@ class Delivery:
         if not self._is_ours(lease) or not _is_current(connection, lease):
             raise LeaseLost(f"{self._database.path}: another worker has the lease of {lease.name!r}")
 
+    def set_hold(self, lease: Lease, hold: Hold) -> None:
+        """What holds the destination back, unless the lease is somebody else's by now."""
+        with self._database.write() as connection:
+            if self._is_ours(lease) and _is_current(connection, lease):
+                _keep(connection, lease.destination, "hold", encode_hold(hold))
+
     def _is_ours(self, lease: Lease) -> bool:
         """Of this queue or one that was salvaged into it: to another file under this name its numbers mean nothing."""
         return lease.queue_id in self._ids

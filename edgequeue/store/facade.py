@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from edgequeue.store.delivery import Delivery
 from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
 from edgequeue.store.intake import Intake, Spool
 from edgequeue.store.mending import Mending, mending, mending_pages, salvaging
+from edgequeue.store.readonly import ReadOnlyDatabase, is_for_looking
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.schema import REVISION, create_file, ensure_schema
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
@@ -28,6 +31,8 @@ from edgequeue.views import Ledger, Record, RecordDetail, RequestView, SalvageVi
 
 if TYPE_CHECKING:
     from edgequeue.store.archive import Archive
+
+log = logging.getLogger("edgequeue")
 
 
 class SqliteStore(Mending):
@@ -38,21 +43,33 @@ class SqliteStore(Mending):
 
     schema_revision = REVISION
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, looking: bool = False) -> None:
         self.path = database.path
         self._database = database
         self._device_clock = clock
+        self._looking = looking
         self._types: dict[str, str] = {}
         self._numbers: dict[str, int] = {}  # without a lock, which a fork could catch held; the worst is a second look
+        self._reserve = Reserve(database, kept=looking)
+        self._leaving = self._reserve.leaving
         self._delivery = Delivery(database)
-        self._intake = self._database.on_fork = Intake(database)
+        self._intake = self._database.on_fork = Intake(database, self._reserve)
         self.reopen()
 
     @classmethod
     def open(
-        cls, path: Path, *, clock: Clock | None = None, durability: str = "full", page_bytes: int = PAGE_BYTES
+        cls,
+        path: Path,
+        *,
+        clock: Clock | None = None,
+        durability: str = "full",
+        page_bytes: int = PAGE_BYTES,
+        looking: bool = False,
     ) -> SqliteStore:
-        """Open a queue's file, making, upgrading or salvaging it where needed. Raises StoreError and its kin."""
+        """Open a queue's file, making, upgrading or salvaging it where needed. Raises StoreError and its kin.
+
+        `looking`: where the file cannot be written it is opened for reading, and what would write raises StoreError.
+        """
         path = Path(path).absolute()
         if not path.parent.is_dir():
             raise StoreError(f"{path}: the directory {path.parent} does not exist. Create it first")
@@ -62,23 +79,37 @@ class SqliteStore(Mending):
 
         def opened(*, checked: bool) -> SqliteStore:
             create_file(path)
-            database = Database(path, durability=durability, page_bytes=page_bytes)
-            try:
-                store = cls(database, clock)
-                if checked:
-                    store.verify()
-            except BaseException:
-                database.close()
-                raise
-            return store
+            return cls._opened(
+                Database(path, durability=durability, page_bytes=page_bytes), clock, looking=looking, checked=checked
+            )
 
-        return salvaging(path, opened, clock)
+        try:
+            return salvaging(path, opened, clock)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be created: {error.strerror}. Check the directory's owner") from error
+        except StoreError as error:
+            if not looking or not is_for_looking(path, error):
+                raise
+            log.warning("%s. It is only looked at", error, extra={"action": "look"})
+            return cls._opened(ReadOnlyDatabase(path, error), clock, looking=True, checked=False)
+
+    @classmethod
+    def _opened(cls, database: Database, clock: Clock, *, looking: bool, checked: bool) -> SqliteStore:
+        try:
+            store = cls(database, clock, looking=looking)
+            if checked:
+                store.verify()
+        except BaseException:
+            database.close()
+            raise
+        return store
 
     def reopen(self) -> None:
-        ensure_schema(self._database)
-        ids, clock = open_books(self._database, self._device_clock)
+        database, writable = self._database, self._database.writable
+        self._leaving(lambda: ensure_schema(database))
+        ids, clock = self._leaving(lambda: open_books(database, self._device_clock, writing=writable))
         self.queue_id, self._ids, self._clock = ids.current, ids, clock
-        self._books, self._upkeep = Books(self._database, clock), Upkeep(self._database, ids, clock)
+        self._books, self._upkeep = Books(database, clock), Upkeep(database, ids, clock, self._reserve)
         self._archive: Archive | None = None
         self._intake.take_over(self.queue_id, clock)
         self._delivery.take_over(ids)
@@ -94,7 +125,13 @@ class SqliteStore(Mending):
 
     @mending
     def register(self, name: str, type_name: str) -> None:
-        self._numbers[name] = self._books.register(name, type_name)
+        try:
+            self._numbers[name] = self._leaving(lambda: self._books.register(name, type_name))
+        except StoreDamaged:
+            raise
+        except StoreError:
+            if not self._looking:
+                raise
         self._types[name] = type_name
 
     def put(self, destination: str, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
@@ -126,14 +163,14 @@ class SqliteStore(Mending):
 
     @mending
     def acquire(self, name: str, kind: str) -> Lease | None:
-        return self._delivery.acquire(self._number(name), name, kind, self.now_ms())
+        return self._leaving(lambda: self._delivery.acquire(self._number(name), name, kind, self.now_ms()))
 
     def release(self, lease: Lease) -> None:
         self._delivery.release(lease)
 
     @mending
     def rescue(self, lease: Lease) -> int:
-        return self._delivery.rescue(lease, self.now_ms())
+        return self._leaving(lambda: self._delivery.rescue(lease, self.now_ms()))
 
     @mending
     def claim(self, lease: Lease, now_ms: int, events_max: int, bytes_max: int) -> list[Claimed]:
@@ -147,7 +184,7 @@ class SqliteStore(Mending):
 
     @mending
     def record(self, lease: Lease, requests: Sequence[NewRequest], now_ms: int) -> list[int]:
-        return self._delivery.record(lease, requests, now_ms)
+        return self._leaving(lambda: self._delivery.record(lease, requests, now_ms))
 
     @mending
     def settle(
@@ -158,11 +195,11 @@ class SqliteStore(Mending):
         hold: Hold | None = None,
         learned: Learned | None = None,
     ) -> None:
-        self._delivery.settle(lease, closings, now_ms, hold, learned)
+        self._leaving(lambda: self._delivery.settle(lease, closings, now_ms, hold, learned))
 
     @mending
     def bury(self, lease: Lease, deaths: Sequence[Death], now_ms: int) -> None:
-        self._delivery.bury(lease, deaths, now_ms)
+        self._leaving(lambda: self._delivery.bury(lease, deaths, now_ms))
 
     @mending
     def hold(self, name: str) -> Hold:
@@ -173,12 +210,15 @@ class SqliteStore(Mending):
         return decode_learned(self._books.get(self._number(name), "learned"))
 
     @mending
-    def set_hold(self, name: str, hold: Hold) -> None:
-        self._books.set(self._number(name), "hold", encode_hold(hold))
+    def set_hold(self, name: str, hold: Hold, lease: Lease | None = None) -> None:
+        if lease is None:
+            self._leaving(lambda: self._books.set(self._number(name), "hold", encode_hold(hold)))
+        else:
+            self._leaving(lambda: self._delivery.set_hold(lease, hold))
 
     @mending
     def ask_to_send(self, name: str) -> None:
-        self._books.ask_to_send(self._number(name))
+        self._leaving(lambda: self._books.ask_to_send(self._number(name)))
 
     @mending
     def wake_number(self, name: str) -> int:
@@ -262,7 +302,7 @@ class SqliteStore(Mending):
 
     @mending
     def note_wall_clock(self) -> None:
-        self._upkeep.note_wall_clock()
+        self._leaving(self._upkeep.note_wall_clock)
 
     def check(self) -> list[str]:
         found = self._upkeep.check()
@@ -283,6 +323,7 @@ class SqliteStore(Mending):
 
     def close(self) -> None:
         self._database.close()
+        self._reserve.restore()  # the log has gone with the last connection
 
     def _archived(self) -> Archive:
         if self._archive is None:

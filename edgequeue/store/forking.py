@@ -1,10 +1,11 @@
 """What a fork means for an open database: no lock may be held in the middle of anything when the process is copied.
 
-The child keeps what it inherited apart: those connections are its parent's, and closing one could hurt its log.
+Connections are closed before it: SQLite's locks do not come along, its belief in them does (`Database.before_fork`).
 """
 
 from __future__ import annotations
 
+import logging  # noqa: F401  (see _before_fork)
 import os
 import threading
 import weakref
@@ -13,8 +14,6 @@ from typing import Protocol
 
 class Forks(Protocol):
     """What is told before and after a fork."""
-
-    closed: bool
 
     def before_fork(self) -> None: ...
 
@@ -26,15 +25,22 @@ class Forks(Protocol):
 OPEN: weakref.WeakSet[Forks] = weakref.WeakSet()
 _held_for_fork: list[Forks] = []
 _fork_turn = threading.Lock()
-"""Two threads may fork at the same time: one after the other."""
+"""Two threads may fork at the same time: one after the other. And nobody opens a database meanwhile."""
+
+
+def opened(database: Forks) -> None:
+    """Tell a database of every fork from now on; waits for one that is under way."""
+    with _fork_turn:
+        OPEN.add(database)
 
 
 def _before_fork() -> None:
+    # Hooks run in the reverse order of their registration. The logging library takes its lock in one: it has to come
+    # after this, because whoever holds a lock of ours may log. So it is imported above.
     _fork_turn.acquire()
     for database in list(OPEN):
-        if not database.closed:
-            database.before_fork()
-            _held_for_fork.append(database)
+        database.before_fork()
+        _held_for_fork.append(database)
 
 
 def _after_fork_in_parent() -> None:

@@ -24,6 +24,7 @@ from edgequeue.clock import QueueClock
 from edgequeue.errors import FileReplaced, StoreError, StoreFull
 from edgequeue.model import EVENT_ID_LENGTH, Claimed, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database, release
 
 CHUNK_EVENTS, CHUNK_BYTES = 256, 256 * 1024
@@ -65,13 +66,20 @@ class Intake:
     _queue_id: str
     _clock: QueueClock
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reserve: Reserve) -> None:
         self._database = database
+        self._reserve = reserve
         self._group: GroupCommit[Put, str] = GroupCommit(self._commit_one, self._commit_group)
 
     def put(self, destination: int, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         """Store one event durably; several threads share a flush."""
-        return self._group.submit((destination, int(priority), draft), timeout_seconds)
+        put = (destination, int(priority), draft)
+        try:
+            return self._group.submit(put, timeout_seconds)
+        except StoreFull:
+            if not self._reserve.given_for_intake():
+                raise
+        return self._group.submit(put, timeout_seconds)
 
     def spool(self, drafts: Iterable[Draft]) -> Spool:
         """Consume an iterable before the write lock is taken: it may be slow, or ours again."""
@@ -79,10 +87,19 @@ class Intake:
 
     def put_many(self, destination: int, spool: Spool, priority: Priority, timeout_seconds: float) -> list[str]:
         """Store all or none."""
+        try:
+            return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+        except StoreFull:
+            if not self._reserve.given_for_intake():
+                raise
+        return self._put_spooled(destination, spool, int(priority), timeout_seconds)
+
+    def _put_spooled(self, destination: int, spool: Spool, lane: int, timeout_seconds: float) -> list[str]:
         ids: list[str] = []
-        lane, sequence = int(priority), 0
+        sequence = 0
         try:
             with self._database.write(timeout_seconds) as connection:
+                self._reserve.admit(connection, spool.size)
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
                 for chunk in spool.chunks():
                     ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
@@ -116,6 +133,8 @@ class Intake:
         try:
             self._await_turn(deadline)
             with self._database.transaction(deadline) as connection:
+                if not self._reserve.stands():
+                    self._reserve.admit(connection)
                 return self._insert_one(connection, *put)
         except FileReplaced:
             self._take_back(self.last_sequence, 1)
@@ -148,8 +167,10 @@ class Intake:
         try:
             self._await_turn(deadline)
             with transaction as connection:
+                puts = take()
+                self._reserve.admit(connection)
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
-                ids = self._insert(connection, sequence, take())
+                ids = self._insert(connection, sequence, puts)
         except FileReplaced:
             self._take_back(self.last_sequence, len(ids))
             raise
@@ -216,6 +237,7 @@ class Spool:
 
     def __init__(self, drafts: Iterable[Draft], path: Path) -> None:
         self._path = path
+        self.size = 0  # bytes of all payloads
         self._kept: list[list[Draft]] = []
         self._sizes: list[int] = []
         self._file: BinaryIO | None = None
@@ -246,6 +268,7 @@ class Spool:
         for draft in drafts:
             chunk.append(draft)
             size += len(draft.payload)
+            self.size += len(draft.payload)
             if len(chunk) == CHUNK_EVENTS or size >= CHUNK_BYTES:
                 self._keep(chunk)
                 chunk, size = [], 0

@@ -79,7 +79,7 @@ class Mending:
 
     def mend(self, error: StoreDamaged | FileReplaced, seen: int) -> None:
         """Return when there is a sound file again; raise `error` where there is none to be had."""
-        if isinstance(error, NotAQueue) or self._database.closed:
+        if isinstance(error, NotAQueue) or self._database.closed or not self._database.writable:
             raise error
         with _turn.lock, _standstill(self._database):
             if self.generation != seen:
@@ -124,7 +124,7 @@ class Mending:
 
     def mend_rows(self, error: Exception, seen: int) -> None:
         """An error that no sound row leads to: where rows are found that cannot be right, that is damage too."""
-        if isinstance(error, EdgeQueueError) or time.monotonic() < self._again_at:
+        if isinstance(error, EdgeQueueError) or time.monotonic() < self._again_at or not self._database.writable:
             raise error
         from edgequeue.store.salvage.salvage import flaws
 

@@ -1,4 +1,4 @@
-"""The tables of a database brought to this version when it is opened; alembic is imported only when they are behind.
+"""The tables of a database: made when it is new, else brought to this version; alembic is imported only for the latter.
 
 The migrations stand at the top of the repository and are shipped inside the package as `edgequeue/_migrations`.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNew, StoreDamaged
 from edgequeue.store.backup import backup_before
 from edgequeue.store.identity import refuse_empty
+from edgequeue.store.latest import STATEMENTS
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT, translate
 
@@ -50,17 +51,36 @@ _PAGES_OF_NOTHING = 3
 _FAULTS_OF_A_MIGRATION = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 
 _upgrade_turn = threading.Lock()
-"""Alembic's context is global to the process: one upgrade at a time."""
+"""Alembic's context is global to the process: one upgrade at a time, and a fork waits for it."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_upgrade_turn.acquire, after_in_parent=_upgrade_turn.release, after_in_child=_upgrade_turn.release
+    )
 
 
 def ensure_schema(database: Database) -> None:
     """Bring the tables to `REVISION`; normally one SELECT. SchemaError or StoreDamaged if it cannot be."""
     with database.read() as connection:
         found = current_revision(connection, database.path)
-        if found == REVISION:
-            return
-    with _upgrade_turn:
-        _upgrade(database, found)
+    if found is None:
+        found = _create(database)
+    if found != REVISION:
+        with _upgrade_turn:
+            _upgrade(database, found)
+    database.revision = REVISION
+
+
+def _create(database: Database) -> str:
+    """Make the tables of a new database. Returns their revision: another process may have been first."""
+    with database.write(UPGRADE_PATIENCE_MS / 1000) as connection:
+        found = current_revision(connection, database.path)
+        if found is not None:
+            return found
+        for statement in STATEMENTS:
+            connection.execute(statement)
+        connection.execute("INSERT INTO alembic_version VALUES (?)", (REVISION,))
+    return REVISION
 
 
 def current_revision(connection: sqlite3.Connection, path: Path) -> str | None:
@@ -101,7 +121,7 @@ def migrations_dir() -> Path:
     raise SchemaError(f"the migrations are missing: neither {places[0]} nor {places[1]} is there. Reinstall edgequeue")
 
 
-def _upgrade(database: Database, found: str | None) -> None:
+def _upgrade(database: Database, found: str) -> None:
     """Run the migrations in one transaction; a failure leaves the tables as they were."""
     from alembic import command
     from alembic.config import Config
@@ -115,14 +135,13 @@ def _upgrade(database: Database, found: str | None) -> None:
     try:
         with engine.begin() as connection:
             raw: Any = connection.connection.driver_connection
-            found = current_revision(raw, database.path)
-            if found == REVISION:  # another process upgraded while we waited for the lock
+            now = current_revision(raw, database.path)
+            if now == REVISION:  # another process upgraded while we waited for the lock
                 return
-            _refuse_unknown(database, found, known)
-            if found is not None:
-                kept = backup_before(database.path, REVISION)
-                if kept is not None:
-                    log.info("%s: before the upgrade to %s it was copied to %s", database.path, REVISION, kept.name)
+            _refuse_unknown(database, now, known)
+            kept = backup_before(database.path, REVISION)
+            if kept is not None:
+                log.info("%s: before the upgrade to %s it was copied to %s", database.path, REVISION, kept.name)
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
     except EdgeQueueError:

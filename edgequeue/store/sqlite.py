@@ -14,15 +14,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed
+from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed, SchemaTooNew, StoreError
 from edgequeue.store.connecting import NEVER_CLOSED, PAGE_BYTES, connect, keep_for_ever, patiently
-from edgequeue.store.forking import OPEN
+from edgequeue.store.forking import OPEN, opened
 from edgequeue.store.identity import Identity, Quiet, identity, in_exchange, refuse_empty, sides
 from edgequeue.store.trouble import translate, translated
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
     from sqlalchemy import Engine
+
+OVERWRITE_SECONDS = 1.0
+"""How long the lock is waited for to clear up after a failed commit; whoever has it clears up by committing."""
 
 
 class ForkAware(Protocol):
@@ -37,6 +40,8 @@ class ForkAware(Protocol):
 class Database:
     """One database file, as this process has it open. Safe from any thread; fork-aware."""
 
+    writable = True
+
     def __init__(self, path: Path, *, durability: str = "full", page_bytes: int = PAGE_BYTES) -> None:
         self.path = path
         self._durability = durability
@@ -48,15 +53,18 @@ class Database:
         self._sides: Identity | None = None
         self._directory = Quiet(path.parent)
         self._name, self._log, self._memory = str(path), f"{path}-wal", f"{path}-shm"
+        self._openings = 0
         self.closed = self.astray = False
+        self.revision: str | None = None  # of the tables, once they are as they should be
         self.on_fork: ForkAware | None = None
         self._new_locks()
-        OPEN.add(self)
+        opened(self)
 
     def _new_locks(self) -> None:
         # Reentrant locks know their owner: a Ctrl-C between `acquire` and `try` leaves no lock behind (see `release`).
         self.write_turn = threading.RLock()
         self._read_turn = threading.Lock()
+        self._look_turn = threading.RLock()
 
     @contextmanager
     def write(self, timeout_seconds: float = 30.0) -> Iterator[sqlite3.Connection]:
@@ -84,14 +92,30 @@ class Database:
         """The error for who waited too long for another thread of this process."""
         return QueueBusy(f"{self.path}: another thread is writing for too long; nothing was stored. Try again")
 
+    def meaning(self, error: sqlite3.Error, connection: sqlite3.Connection | None) -> StoreError:
+        """A driver's error as ours: a newer version may have upgraded the tables, which our statements fit no more."""
+        unfit = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+        if unfit and connection is not None and self.revision is not None:
+            with suppress(sqlite3.Error):
+                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                if row is not None and row[0] != self.revision:
+                    text = f"a newer edgequeue has upgraded it (schema {row[0]}, this process knows {self.revision})"
+                    return SchemaTooNew(f"{self.path}: {text}; nothing was stored. Restart this process with the newer")
+        return translate(error, self.path)
+
+    def over(self) -> QueueClosed:
+        """The error for who comes after `close`."""
+        return QueueClosed(f"{self.path}: this queue was closed; open it again")
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """The reading connection; statements in the block see one state only if the block begins a transaction."""
         with self._read_turn, translated(self.path):
             if self.closed:
-                raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+                raise self.over()
             if self._reader is None:
                 self._reader = self.connect(writing=False)
+                self._openings += 1
             self.stay()
             if self._reader.in_transaction:  # an interrupted look must not pin the past for those after it
                 self._reader.execute("ROLLBACK")
@@ -109,17 +133,23 @@ class Database:
 
     @contextmanager
     def look(self) -> Iterator[SqlConnection]:
-        """A connection of SQLAlchemy's whose statements all see one moment."""
+        """A connection of SQLAlchemy's whose statements all see one moment. One look at a time: a fork has to wait."""
         if self.closed:
-            raise QueueClosed(f"{self.path}: this queue was closed; open it again")
-        with translated(self.path), self.engine.connect() as connection:
+            raise self.over()
+        with self._look_turn, translated(self.path), self.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
     def change_counter(self) -> int:
         """A number that differs from the last one read when anything was committed since; costs no I/O."""
         with self.read() as connection:
-            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+            # Each connection counts from the same number: one that was opened anew must not look like the last.
+            return (self._openings << 32) + int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def copy_back(self) -> None:
+        """Copy the log into the database, as far as readers and the disk let it; then it is written from its start."""
+        with self.write_turn, suppress(sqlite3.Error):
+            self._writing().execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def disk_bytes(self) -> int:
         """Bytes of the database, its log and its shared memory."""
@@ -130,16 +160,19 @@ class Database:
         return total
 
     def close(self) -> None:
-        """Close the connections; the last process to do so copies the log back and removes it."""
-        with self.write_turn:
-            self.closed = True
-            self.let_go()
+        """Close the connections; the last process to do so copies the log back and removes it.
+
+        A commit under way is waited for; who waits for other processes to write is told that it is over.
+        """
+        self.closed = True
+        self.let_go()
         if self._engine is not None:
             self._engine.dispose()
+        OPEN.discard(self)  # last: until here a fork has to wait for it
 
     def _writing(self) -> sqlite3.Connection:
         if self.closed:
-            raise QueueClosed(f"{self.path}: this queue was closed; open it again")
+            raise self.over()
         if self._writer is None:
             self._writer = self.connect()
         return self._writer
@@ -234,28 +267,46 @@ class Database:
         self._reader = self._writer = self._sides = None
 
     def before_fork(self) -> None:
-        """No transaction may be in the middle of anything when the process is copied.
+        """No transaction may be in the middle of anything when the process is copied, and no connection open.
 
-        The locks are taken in the order of a commit, which holds `write_turn` when it asks for the mutex.
+        SQLite keeps its locks in the memory of the process, and the kernel does not give them to a child: a connection
+        of the child would believe in locks that nobody holds, and another process would remove the log under it. So
+        all are closed, and opened again where they are next used. The locks are taken in the order of a commit, which
+        holds `write_turn` when it asks for the mutex.
         """
         self.write_turn.acquire()
+        self._look_turn.acquire()
         self._read_turn.acquire()
         if self.on_fork is not None:
             self.on_fork.mutex.acquire()
+        if identity(self._name) != self.identity:
+            self._abandon()
+        self._reader, self._writer = _put_down(self._reader), _put_down(self._writer)
+        if self._reader is None and self._writer is None:
+            self._sides = None  # the log may have gone with them
 
     def after_fork_in_parent(self) -> None:
         if self.on_fork is not None:
             self.on_fork.mutex.release()
         self._read_turn.release()
+        self._look_turn.release()
         self.write_turn.release()
 
     def after_fork_in_child(self) -> None:
-        """The child opens connections of its own; those it inherited are the parent's."""
+        """The child opens connections of its own; those that were in the middle of their use are the parent's."""
         self._abandon()
         self._engine = None
         self._new_locks()
         if self.on_fork is not None:
             self.on_fork.reset_after_fork()
+
+
+def _put_down(connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
+    """Close a connection; it is kept where this very thread is in the middle of a transaction (a signal's handler)."""
+    if connection is None or connection.in_transaction:
+        return connection
+    connection.close()
+    return None
 
 
 def release(lock: threading.RLock) -> None:
@@ -284,7 +335,7 @@ class _Transaction:
             try:  # the lock is mostly free: the way through a closure costs a put 0.7 us
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._deadline)
+                patiently(lambda: self._begin(connection), self._deadline)
         except BaseException as error:
             self._give_up(error)
             raise
@@ -300,9 +351,16 @@ class _Transaction:
             self.committed = True
         except BaseException as failed:
             self.committed = not isinstance(failed, sqlite3.Error) and not self._connection.in_transaction
+            if isinstance(failed, sqlite3.Error):
+                _overwrite(self._connection)
             self._give_up(failed)
             raise
         self._database.stay(committed=True)  # before would cost as much again: what was written elsewhere is done anew
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        if self._database.closed:
+            raise self._database.over()
+        connection.execute("BEGIN IMMEDIATE")
 
     def _give_up(self, error: BaseException) -> None:
         """Roll back; a failed COMMIT may have done so by itself."""
@@ -310,4 +368,24 @@ class _Transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
-            raise translate(error, self._database.path) from error
+            raise self._database.meaning(error, self._connection) from error
+
+
+def _overwrite(connection: sqlite3.Connection) -> None:
+    """Write over what a failed COMMIT has left in the log, so that what was refused is never found there.
+
+    Where the flush fails, the frames stand in the log, whole and valid; nobody sees them until the process is killed
+    and the next one recovers the log. A commit of the header alone, which changes nothing, takes their place. It need
+    not reach the disk: if it cannot either, then it is what would be found (docs/decisions.md, "A flush that failed").
+    """
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        patiently(lambda: connection.execute("BEGIN IMMEDIATE"), time.monotonic() + OVERWRITE_SECONDS)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")

@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from typing import Any
 from zlib import crc32
@@ -14,6 +15,7 @@ from edgequeue.clock import Boot, Clock, QueueClock, moment, next_boot
 from edgequeue.store.encoding import decode_hold
 from edgequeue.store.ids import QueueIds, read_ids
 from edgequeue.store.packing import runs, unpack
+from edgequeue.store.reserve import Reserve
 from edgequeue.store.schema import APPLICATION_ID
 from edgequeue.store.sqlite import Database
 from edgequeue.views import SalvageView
@@ -39,10 +41,12 @@ _LAST_SEEN = """
 _BOOT_COLUMNS = "number, boot_id, started_ms, base_ms, wall_offset_ms, trusted"
 
 
-def open_books(database: Database, clock: Clock) -> tuple[QueueIds, QueueClock]:
-    """The queue's ids and its clock; a new queue or a new boot is written down, otherwise nothing is."""
+def open_books(database: Database, clock: Clock, *, writing: bool = True) -> tuple[QueueIds, QueueClock]:
+    """The queue's ids and its clock; a new queue or a new boot is written down if it can be, otherwise nothing is."""
     with database.read() as connection:
         found = _books(connection, clock.boot_id())
+        if found is None and not writing:
+            found = _queue_id(connection), _following(connection, clock)
     if found is None:
         with database.write() as connection:
             found = _books(connection, clock.boot_id()) or _new_books(connection, clock)
@@ -59,27 +63,37 @@ def open_books(database: Database, clock: Clock) -> tuple[QueueIds, QueueClock]:
 
 
 def _books(connection: sqlite3.Connection, boot_id: str) -> tuple[str, Boot] | None:
-    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
-    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
-    if queue is None or row is None or row[1] != boot_id:
-        return None
-    return queue[0], _boot(row)
+    queue_id, boot = _queue_id(connection), _last_boot(connection)
+    return None if not queue_id or boot is None or boot.boot_id != boot_id else (queue_id, boot)
 
 
 def _new_books(connection: sqlite3.Connection, clock: Clock) -> tuple[str, Boot]:
-    queue = connection.execute("SELECT queue_id FROM queue").fetchone()
-    if queue is None:
-        queue = (new_queue_id(),)
-        connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", queue)
-    stamp(connection, queue[0])
-    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
-    previous = _boot(row) if row else None
-    boot = next_boot(previous, _last_seen_ms(connection), clock)
+    queue_id = _queue_id(connection)
+    if not queue_id:
+        queue_id = new_queue_id()
+        connection.execute("INSERT INTO queue (id, queue_id) VALUES (1, ?)", (queue_id,))
+    stamp(connection, queue_id)
+    boot = _following(connection, clock)
     connection.execute(
         "INSERT INTO boots VALUES (?, ?, ?, ?, ?, ?)",
         (boot.number, boot.boot_id, boot.started_ms, boot.base_ms, boot.wall_offset_ms, int(boot.trusted)),
     )
-    return queue[0], boot
+    return queue_id, boot
+
+
+def _queue_id(connection: sqlite3.Connection) -> str:
+    """Empty in a new file."""
+    row = connection.execute("SELECT queue_id FROM queue").fetchone()
+    return "" if row is None else str(row[0])
+
+
+def _last_boot(connection: sqlite3.Connection) -> Boot | None:
+    row = connection.execute(f"SELECT {_BOOT_COLUMNS} FROM boots ORDER BY number DESC LIMIT 1").fetchone()
+    return None if row is None else _boot(row)
+
+
+def _following(connection: sqlite3.Connection, clock: Clock) -> Boot:
+    return next_boot(_last_boot(connection), _last_seen_ms(connection), clock)
 
 
 def new_queue_id() -> str:
@@ -117,8 +131,9 @@ def _boot(row: tuple[Any, ...]) -> Boot:
 class Upkeep:
     """The tidying half of the SQLite store."""
 
-    def __init__(self, database: Database, ids: QueueIds, clock: QueueClock) -> None:
+    def __init__(self, database: Database, ids: QueueIds, clock: QueueClock, reserve: Reserve) -> None:
         self._database = database
+        self._leaving = reserve.leaving
         self._ids = ids
         self.clock = clock
 
@@ -177,28 +192,35 @@ class Upkeep:
 
     def _prune_delivered(self, before_ms: int) -> int:
         """Requests in order: what one delivered goes first, then the request itself once none of its events is left."""
-        count = cursor = 0
-        while True:
-            # Read under the write lock: a number may be another request's by the time that it could be had.
-            with self._database.write() as connection:
-                chunk = _closed_requests(connection, cursor, before_ms)
-                count += sum(_prune_request(connection, *row) for row in chunk)
-            if not chunk:
-                return count
-            cursor = chunk[-1][0]
+        count = 0
+        cursor: int | None = 0
+        while cursor is not None:
+            done, cursor = self._leaving(partial(self._prune_requests, cursor, before_ms))
+            count += done
+        return count
+
+    def _prune_requests(self, after: int, before_ms: int) -> tuple[int, int | None]:
+        """One chunk: how many events went, and the number of its last request; None when there was none."""
+        # Read under the write lock: a number may be another request's by the time that it could be had.
+        with self._database.write() as connection:
+            chunk = _closed_requests(connection, after, before_ms)
+            return sum(_prune_request(connection, *row) for row in chunk), chunk[-1][0] if chunk else None
 
     def _prune_ended(self, before_ms: int) -> int:
-        count = 0
-        while True:
-            with self._database.write() as connection:
-                rows = connection.execute(
-                    "SELECT sequence FROM endings WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNE_CHUNK_EVENTS)
-                ).fetchall()
-                _forget(connection, [sequence for (sequence,) in rows])
-                connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
-            count += len(rows)
-            if len(rows) < PRUNE_CHUNK_EVENTS:
-                return count
+        count = done = self._leaving(partial(self._prune_endings, before_ms))
+        while done == PRUNE_CHUNK_EVENTS:
+            done = self._leaving(partial(self._prune_endings, before_ms))
+            count += done
+        return count
+
+    def _prune_endings(self, before_ms: int) -> int:
+        with self._database.write() as connection:
+            rows = connection.execute(
+                "SELECT sequence FROM endings WHERE ended_ms < ? LIMIT ?", (before_ms, PRUNE_CHUNK_EVENTS)
+            ).fetchall()
+            _forget(connection, [sequence for (sequence,) in rows])
+            connection.executemany("DELETE FROM endings WHERE sequence = ?", rows)
+        return len(rows)
 
     def salvages(self) -> list[SalvageView]:
         """What was salvaged into this queue, oldest first."""

@@ -254,8 +254,10 @@ class Delivering:
         return self._place(name).learned
 
     @alone
-    def set_hold(self, name: str, hold: Hold) -> None:
-        self._place(name).hold = _kept(hold)
+    def set_hold(self, name: str, hold: Hold, lease: Lease | None = None) -> None:
+        place = self._place(name)
+        if lease is None or place.fence == lease.fence:
+            place.hold = _kept(hold)
         self._changes += 1
 
     @alone

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import queue
 import socket
 import ssl
 import struct
+import termios
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -209,6 +212,7 @@ class RawService:
                 connection.unwrap()
             case Reset(data):
                 connection.sendall(data)
+                _await_arrival(connection)
                 reset(connection)
             case Meeting(barrier):
                 barrier.wait(BOUND_SECONDS)
@@ -251,6 +255,13 @@ def _end(act: Later, connection: socket.socket) -> bool:
     finally:
         act.done.set()
     return act.end is End.STRAY
+
+
+def _await_arrival(connection: socket.socket) -> None:
+    """Until the other side's system has all of it: a reset takes along what has not left this one's."""
+    if hasattr(termios, "TIOCOUTQ"):
+        while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]:
+            os.sched_yield()
 
 
 def reset(connection: socket.socket) -> None:

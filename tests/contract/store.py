@@ -636,6 +636,15 @@ class StoreContract:
         answer(store, travelling, DEFERRED, learned=Learned(probed=True))
         assert store.learned(WEB) == NOTHING
 
+    def test_a_late_holder_holds_nothing_back(self, store: Store) -> None:
+        """Another worker has the lease, and was told to wait for longer."""
+        late = lease_of(store)
+        store.set_hold(WEB, HOLD, late)
+        store.release(late)
+        store.set_hold(WEB, replace(HOLD, asked_until_ms=8_000), lease_of(store))
+        store.set_hold(WEB, HOLD, late)
+        assert store.hold(WEB).asked_until_ms == 8_000
+
     def test_a_hold_is_shown_with_the_event_that_waits_for_it(self, store: Store, clock: ManualClock) -> None:
         """The next attempt is when the destination may be tried again, as long as that is to come."""
         (event_id,) = put(store)

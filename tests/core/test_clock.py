@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from freezegun import freeze_time
 from hypothesis import given
 from hypothesis import strategies as st
 
+import edgequeue.clock
 from edgequeue.clock import (
     OFFSET_STEP_MS,
     Boot,
@@ -123,13 +127,15 @@ def test_a_corrected_boot_shows_the_wall_clock_as_it_is(passed: float, stepped: 
 
 
 def test_each_queue_time_is_shown_by_the_clock_of_its_own_boot() -> None:
-    """Also at the very moment a boot began, and before the first."""
+    """Also before the first, and at the very moment a boot began: that is the last one known of the boot before, and
+    what was written down then (the last answer before the power went) must not move to the time when it came back.
+    """
     boots = [
         Boot(1, "a", started_ms=100, base_ms=0, wall_offset_ms=1_000_000, trusted=False),
         Boot(2, "b", started_ms=500, base_ms=0, wall_offset_ms=9_000_000, trusted=False),
     ]
-    shown = [wall_time(queue_ms, boots) for queue_ms in (0, 100, 499, 500, 10_000)]
-    assert shown == [moment(wall_ms) for wall_ms in (1_000_000, 1_000_100, 1_000_499, 9_000_500, 9_010_000)]
+    shown = [wall_time(queue_ms, boots) for queue_ms in (0, 100, 499, 500, 501, 10_000)]
+    assert shown == [moment(wall_ms) for wall_ms in (1_000_000, 1_000_100, 1_000_499, 1_000_500, 9_000_501, 9_010_000)]
 
 
 def test_a_moment_is_aware_and_exact() -> None:
@@ -147,6 +153,31 @@ def test_the_machines_own_clocks() -> None:
     assert clock.boot_id() == SystemClock().boot_id() != ""
     assert clock.wall_ms() > 1_700_000_000_000
     assert clock.wall_trusted() in (True, False)
+
+
+def test_suspend_counts_and_a_set_clock_does_not() -> None:
+    """CLOCK_BOOTTIME, where there is one: a laptop that slept through a wait has waited. Whatever time.time says."""
+    clock = SystemClock()
+    before = clock.boot_ms()
+    with freeze_time("1970-01-01"):
+        assert clock.wall_ms() == 0
+        assert clock.boot_ms() >= before
+        if hasattr(time, "CLOCK_BOOTTIME"):
+            assert abs(clock.boot_ms() - time.clock_gettime(time.CLOCK_BOOTTIME) * 1000) < 60_000
+
+
+@pytest.mark.parametrize(("kernel", "file", "trusted"), [(True, False, True), (False, True, False), (None, True, True)])
+def test_the_kernel_knows_best_whether_the_clock_is_vouched_for(
+    kernel: bool | None, file: bool, trusted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The file that systemd-timesyncd leaves outlives a `date -s`; the kernel takes its word back then. A clock that
+    was set wrong by hand must not make years of a power-off.
+    """
+    monkeypatch.setattr(edgequeue.clock, "_kernel_synchronised", lambda: kernel)
+    monkeypatch.setattr(edgequeue.clock, "_NTP_SYNCHRONISED", tmp_path / "synchronized")
+    if file:
+        (tmp_path / "synchronized").touch()
+    assert SystemClock().wall_trusted() is trusted
 
 
 # --- the clock of tests -----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.model import HttpRequest, HttpResponse, Priority
 from edgequeue.retry import Hold
+from edgequeue.store.base import Lease
 from edgequeue.testing import SILENCE, ManualClock, MemoryStore, ScriptedTransport, event_for, response
 from edgequeue.worker import Worker
 from tests.support import eventually
@@ -84,8 +85,8 @@ class Written(MemoryStore):
         super().__init__(ManualClock())
         self.asked_ms: list[int] = []
 
-    def set_hold(self, name: str, hold: Hold) -> None:
-        super().set_hold(name, hold)
+    def set_hold(self, name: str, hold: Hold, lease: Lease | None = None) -> None:
+        super().set_hold(name, hold, lease)
         self.asked_ms.append(hold.asked_until_ms - self.now_ms())
 
 

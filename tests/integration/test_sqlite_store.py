@@ -63,7 +63,7 @@ def again(make_store: MakeStore) -> SqliteStore:
 
 
 def test_all_files_are_for_their_owner_alone(tmp_path: Path) -> None:
-    """Database, log, shared memory and lease: mode 0600, whatever the umask allows."""
+    """Database, log, shared memory, reserve and lease: mode 0600, whatever the umask allows."""
     store = SqliteStore.open(tmp_path / "new.db")
     store.register(WEB, "adobe-edge")
     put(store)
@@ -71,7 +71,7 @@ def test_all_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     store.release(lease)
     store.close()
-    assert modes == dict.fromkeys(["new.db", "new.db-wal", "new.db-shm", "new.db.web.lease"], 0o600)
+    assert modes == dict.fromkeys(["new.db", "new.db-wal", "new.db-shm", "new.db.reserve", "new.db.web.lease"], 0o600)
 
 
 def test_the_writing_connection_is_durable(store: SqliteStore) -> None:

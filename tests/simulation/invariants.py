@@ -217,9 +217,10 @@ def every_wait_is_bounded(world: World, seen: dict[int, Seen]) -> None:
 def a_plea_to_wait_is_kept(world: World, process: Process) -> None:
     """Nothing is sent before the time that the service named: by who heard it, nor by anybody once it is on disk.
 
-    Forgiven is only what nobody could know any more: the process died before it was written, or its lease was gone.
+    Forgiven is only what nobody could know any more: the process died before it was written, its lease was gone, or the
+    requests were on record before, and then somebody took the lease.
     """
-    early_ms = max(process.asked_until_ms, world.bound_until_ms) - world.machine.true_ms
+    early_ms = max(process.asked_until_ms, process.bound_until_ms) - world.machine.true_ms
     if early_ms > 0:
         raise Violation("a_plea_to_wait_is_kept", f"{process.name} sends {early_ms} ms too early")
 

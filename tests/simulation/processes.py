@@ -35,7 +35,8 @@ UNFATED = frozenset(("register", "note_wall_clock"))
 
 
 class Process:
-    """Whoever has the store open. `asked_until_ms` and `told` are what it has heard and may not have written down."""
+    """Whoever has the store open. `asked_until_ms` and `told` are what it has heard and may not have written down,
+    `bound_until_ms` is what was on disk when it recorded its requests."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -46,6 +47,7 @@ class Process:
         self.wake_ms = 0
         self.asked_until_ms = 0
         self.heard_ms = 0
+        self.bound_until_ms = 0
         self.told: set[int] = set()
         self.recorded: list[str] = []
         self.inner = world.disk.open()
@@ -226,7 +228,11 @@ class LockstepCouriers:
         """No threads are needed."""
 
     def send_all(
-        self, requests: Sequence[HttpRequest], credentials: Mapping[str, str], heed: Callable[[Answer], None]
+        self,
+        requests: Sequence[HttpRequest],
+        credentials: Mapping[str, str],
+        heed: Callable[[Answer], None],
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[list[Answer], BaseException | None]:
         process, world = self._process, self._process.world
         world.begins_sending(process)
@@ -234,6 +240,8 @@ class LockstepCouriers:
         for request_id, request in zip(process.recorded, requests, strict=True):
             process.point("before send")
             told.append(world.take(process, request_id, request))
+        if meanwhile is not None:
+            meanwhile()
         order = list(range(len(requests)))
         world.dice.shuffle(order)
         for heard, index in enumerate(order, 1):

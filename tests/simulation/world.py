@@ -124,6 +124,7 @@ class World:
         elif name == "record":
             invariants.who_records_has_the_newest_lease(self, given[0].fence)
             process.recorded = [one.request_id for one in given[1]]
+            process.bound_until_ms = self.bound_until_ms
             self.note(f"{process.name} records {[list(one.sequences) for one in given[1]]}")
         elif name in ("settle", "set_hold") and process.holds_on:
             self.bound_until_ms = max(self.bound_until_ms, process.heard_ms)

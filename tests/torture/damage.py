@@ -314,7 +314,7 @@ def _drain(store: SqliteStore, found: Verdicts) -> None:
             bad = [one for one in records if not one.intact]
             if bad:
                 from edgequeue.outcome import Death
-                from edgequeue.sending import DAMAGED
+                from edgequeue.preparing import DAMAGED
 
                 store.bury(lease, [Death(one.sequence, one.priority, one.attempts, DAMAGED) for one in bad], 0)
             good = [one for one in records if one.intact]

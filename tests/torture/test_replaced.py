@@ -24,7 +24,7 @@ from edgequeue.emulator import Emulator
 from edgequeue.errors import LeaseLost, NotAQueue
 from edgequeue.model import Draft, Priority
 from edgequeue.outcome import Death
-from edgequeue.sending import DAMAGED
+from edgequeue.preparing import DAMAGED
 from edgequeue.store.base import EventFilter
 from edgequeue.store.facade import SqliteStore
 from edgequeue.testing import ManualClock

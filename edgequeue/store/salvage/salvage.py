@@ -21,6 +21,8 @@ from edgequeue.store.trouble import translated
 
 log = logging.getLogger("edgequeue")
 
+NOTHING_READ = "nothing in it could be read, so how many events it held is not known"
+
 
 def salvage(
     database: Path,
@@ -47,11 +49,9 @@ def salvage(
         with writers_out(database):
             made = _remade(database, error, found, wall_ms, least_mark)
     extra = {"action": "salvage", "events": made.events, "lost": made.lost, "place": str(made.place)}
-    log.warning(
-        "%s was damaged (%s): %d events salvaged, %d lost; the old file is kept as %s",
-        *(database, made.reason, made.events, made.lost, made.place.name),
-        extra=extra,
-    )
+    back = f"{made.events} events salvaged, {made.lost} lost" if made.events or made.lost else NOTHING_READ
+    text = "%s was damaged (%s): %s; the old file is kept as %s"
+    log.warning(text, database, made.reason, back, made.place.name, extra=extra)
 
 
 def flaws(database: Path) -> str:
