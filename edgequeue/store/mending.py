@@ -52,7 +52,11 @@ class _Turn:
 
 _turn = _Turn()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_turn.reset_after_fork)
+    os.register_at_fork(  # before the locks of the databases, which a salvage takes after its own
+        before=lambda: _turn.lock.acquire(),
+        after_in_parent=lambda: _turn.lock.release(),
+        after_in_child=_turn.reset_after_fork,
+    )
 
 
 class Mending:
@@ -81,6 +85,8 @@ class Mending:
         """Return when there is a sound file again; raise `error` where there is none to be had."""
         if isinstance(error, NotAQueue) or self._database.closed or not self._database.writable:
             raise error
+        if isinstance(error, StoreDamaged) and (newer := self._database.outgrown()) is not None:
+            raise newer from error
         with _turn.lock, _standstill(self._database):
             if self.generation != seen:
                 return

@@ -95,13 +95,22 @@ class Database:
     def meaning(self, error: sqlite3.Error, connection: sqlite3.Connection | None) -> StoreError:
         """A driver's error as ours: a newer version may have upgraded the tables, which our statements fit no more."""
         unfit = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
-        if unfit and connection is not None and self.revision is not None:
-            with suppress(sqlite3.Error):
-                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-                if row is not None and row[0] != self.revision:
-                    text = f"a newer edgequeue has upgraded it (schema {row[0]}, this process knows {self.revision})"
-                    return SchemaTooNew(f"{self.path}: {text}; nothing was stored. Restart this process with the newer")
-        return translate(error, self.path)
+        newer = self._outgrown(connection) if unfit and connection is not None else None
+        return translate(error, self.path) if newer is None else newer
+
+    def outgrown(self) -> SchemaTooNew | None:
+        """The error for who is older than the tables are by now; not to be taken for damage."""
+        with suppress(StoreError), self.read() as connection:
+            return self._outgrown(connection)
+        return None
+
+    def _outgrown(self, connection: sqlite3.Connection) -> SchemaTooNew | None:
+        with suppress(sqlite3.Error):
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            if row is not None and self.revision is not None and row[0] != self.revision:
+                text = f"a newer edgequeue has upgraded it (schema {row[0]}, this process knows {self.revision})"
+                return SchemaTooNew(f"{self.path}: {text}; nothing was stored. Restart this process with the newer")
+        return None
 
     def over(self) -> QueueClosed:
         """The error for who comes after `close`."""

@@ -201,13 +201,18 @@ def test_an_upgrade_under_an_older_process_loses_nothing(tmp_path: Path) -> None
     path = tmp_path / "queue.db"
     store = SqliteStore.open(path, clock=ManualClock())
     store.register(WEB, "adobe-edge")
-    ids = put(store, 3)
+    ids, lease = put(store, 3), lease_of(store)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("ALTER TABLE events ADD COLUMN of_the_future TEXT")
         connection.execute(f"UPDATE alembic_version SET version_num = '{NEWER}'")
     with pytest.raises(SchemaTooNew, match="Restart") as raised:
         put(store)
     assert NEWER in str(raised.value)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE pending RENAME COLUMN attempts TO tries")
+    with pytest.raises(SchemaTooNew, match="Restart"):
+        store.claim(lease, 0, 10, 10_000)
+    assert [one.name for one in tmp_path.glob("*.damaged*")] == [], "what is newer is not damaged"
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (len(ids),)
     store.close()

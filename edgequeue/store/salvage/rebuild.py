@@ -50,6 +50,7 @@ def rebuild(
     database = Database(target)
     try:
         ensure_schema(database)
+        database.let_go()  # the journal's mode changes only for who is alone
         with Image(damaged, with_log=with_log) as image:
             connection = database.connect()
             try:
