@@ -58,16 +58,24 @@ format: $(VENV)/dev.stamp ## Put the code into shape
 answers: $(VENV)/dev.stamp ## Write docs/answers.md, what each answer comes to, from the code's own tables
 	$(BIN)/python docs/make_answers
 
-.PHONY: bench-store
-bench-store: $(VENV)/dev.stamp ## The store against raw sqlite3, ratios within one run (ARGS=--quick for a short one)
-	$(BIN)/python benchmarks/store.py $(ARGS)
+$(VENV)/bench.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[bench]'
+	@touch $@ $(VENV)/run.stamp
 
-.PHONY: bench-drain
-bench-drain: $(VENV)/dev.stamp ## 100,000 events enqueued offline, then drained over HTTP to the emulator
-	$(BIN)/python benchmarks/drain.py $(ARGS)
+.PHONY: bench
+bench: $(VENV)/bench.stamp ## Every target beside raw sqlite3 and the durable peers, some 8 minutes, with the pictures of docs/
+	$(BIN)/python benchmarks --pictures docs $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/bench.stamp ## The same in under a minute: a look, not a measurement
+	$(BIN)/python benchmarks --quick $(ARGS)
+
+.PHONY: profile
+profile: $(VENV)/run.stamp ## Where the time goes in an enqueue and in the drain
+	$(BIN)/python benchmarks/hotspots.py $(ARGS)
 
 .PHONY: bench-smile
-bench-smile: $(VENV)/dev.stamp ## Bytes that Smile saves and what it costs, beside orjson in the same run
+bench-smile: $(VENV)/run.stamp ## Bytes that Smile saves and what it costs, beside orjson in the same run
 	$(BIN)/python benchmarks/smile.py $(ARGS)
 
 .PHONY: corrupt

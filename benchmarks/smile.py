@@ -1,4 +1,4 @@
-"""What Smile saves and what it costs: `python benchmarks/smile.py [--quick] [--json FILE]`.
+"""What Smile saves and what it costs: `python benchmarks/smile.py [--quick]`.
 
 Bytes are beside the same request in JSON (the floor; the ratio is Smile / JSON). Time is that of `Packing.item`, from
 stored JSON to encoded bytes, beside orjson's `loads` and `dumps` of the same payloads, interleaved in one run: compare
@@ -8,15 +8,15 @@ the ratios, not the microseconds.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import orjson
-from harness import CHECKOUT, Figure, conditions, interleave, make_event, report, seconds_of, spread
+from events import make_event
+from harness import CHECKOUT, conditions, interleave, seconds_of
+from report import against, of_values, short, table
 
 from edgequeue.destinations.smile import Packing
 
@@ -80,37 +80,35 @@ def micros(action: Callable[[], object], rounds: int, events: int) -> float:
     return min(seconds_of(action) for _ in range(rounds)) / events * 1e6
 
 
-def figures_of(name: str, repeats: int, rounds: int) -> list[Figure]:
+def rows_of(name: str, repeats: int, rounds: int) -> list[list[str]]:
     """Bytes and time of one kind of request, texts not shared and shared."""
     key, requests = REQUESTS[name]
     events = sum(map(len, requests))
     plain = in_json(key, requests)
-    found = []
-    runs: dict[str, Callable[[], object]] = {"floor": partial(through_orjson, requests)}
+    rows = []
+    runs: dict[str, Callable[[], object]] = {"orjson": partial(through_orjson, requests)}
     for shares, shared_values in (("names", False), ("names and texts", True)):
         runs[shares] = partial(in_smile, key, requests, shared_values)
         size = in_smile(key, requests, shared_values)
-        found.append(Figure(f"{name}, {shares}", size, "B", floor=plain, ratio=size / plain))
+        rows.append([f"{name}, {shares}", f"{size / plain:.2f}", "", f"{size:,} B against {plain:,} B of JSON"])
     times = interleave({one: partial(micros, run, rounds, events) for one, run in runs.items()}, repeats)
     for shares in list(runs)[1:]:
-        ratios = [ours / floor for ours, floor in zip(times[shares], times["floor"], strict=True)]
-        ours, floor = statistics.median(times[shares]), statistics.median(times["floor"])
-        of_time = Figure(
-            f"{name}, {shares}", ours, "us/event", *spread(ratios), floor=floor, ratio=statistics.median(ratios)
-        )
-        rate = Figure(f"{name}, {shares}", plain / events / ours, "MB/s of JSON")
-        found += [of_time, rate]
-    return found
+        ratio = against(times[shares], times["orjson"], " us/event")
+        rate = plain / events / of_values(times[shares]).value
+        spread = f"{short(ratio.low)} to {short(ratio.high)}"
+        note = f"{ratio.note} of orjson; {rate:.1f} MB/s of JSON"
+        rows.append([f"{name}, {shares}", f"{ratio.value:.2f}", spread, note])
+    return rows
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
     repeats, rounds = (5, 3) if given.quick else (15, 10)
-    figures = [one for name in REQUESTS for one in figures_of(name, repeats, rounds)]
-    report(conditions(CHECKOUT), figures, given.json)
+    rows = [row for name in REQUESTS for row in rows_of(name, repeats, rounds)]
+    print(conditions(CHECKOUT))
+    print(table([["what is shared", "ratio", "spread", "made of"], *rows]))
     return 0
 
 

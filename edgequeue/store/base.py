@@ -47,8 +47,8 @@ class Closing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DestinationRow:
-    """What the store knows of one destination. `suspects`: how many events under suspicion are pending, and when the
-    first of them is tried again.
+    """What the store knows of one destination. `next_due_ms`: when the next pending event is due, or of one that is due
+    already. `suspects`: how many events under suspicion are pending, and when the first of them is tried again.
     """
 
     name: str
