@@ -137,7 +137,10 @@ class SqliteStore(Mending):
     def put(self, destination: str, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
         seen = self.generation
         try:  # spelled out: the way through `mending` costs each put 0.4 us
-            return self._intake.put(self._number(destination), draft, priority, timeout_seconds)
+            event_id = self._intake.put(self._number(destination), draft, priority, timeout_seconds)
+            if self._database.astray:
+                self.come_home(seen)
+            return event_id
         except (StoreDamaged, FileReplaced) as error:
             self.mend(error, seen)
         return self._intake.put(self._number(destination), draft, priority, timeout_seconds)

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from errno import ENOSPC
 from pathlib import Path
 from struct import unpack
@@ -20,7 +21,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 from edgequeue.clock import QueueClock
-from edgequeue.errors import StoreError, StoreFull
+from edgequeue.errors import FileReplaced, StoreError, StoreFull
 from edgequeue.model import EVENT_ID_LENGTH, Claimed, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
 from edgequeue.store.reserve import Reserve
@@ -95,12 +96,17 @@ class Intake:
 
     def _put_spooled(self, destination: int, spool: Spool, lane: int, timeout_seconds: float) -> list[str]:
         ids: list[str] = []
-        with self._database.write(timeout_seconds) as connection:
-            self._reserve.admit(connection, spool.size)
-            sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
-            for chunk in spool.chunks():
-                ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
-                sequence += len(chunk)
+        sequence = 0
+        try:
+            with self._database.write(timeout_seconds) as connection:
+                self._reserve.admit(connection, spool.size)
+                sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
+                for chunk in spool.chunks():
+                    ids.extend(self._insert(connection, sequence, [(destination, lane, draft) for draft in chunk]))
+                    sequence += len(chunk)
+        except FileReplaced:
+            self._take_back(sequence - 1, len(ids))
+            raise
         return ids
 
     def take_over(self, queue_id: str, clock: QueueClock) -> None:
@@ -130,8 +136,24 @@ class Intake:
                 if not self._reserve.stands():
                     self._reserve.admit(connection)
                 return self._insert_one(connection, *put)
+        except FileReplaced:
+            self._take_back(self.last_sequence, 1)
+            raise
         finally:
             release(self._database.write_turn)
+
+    def _take_back(self, last: int, count: int) -> None:
+        """Delete what was committed to a file that has lost its name. It is stored anew, as another event: where the
+        old file or its log is salvaged, the first must not come back as well.
+        """
+        connection = self._database.writer
+        with self._database.write_turn, suppress(sqlite3.Error):
+            if connection is not None and count:  # else nothing was committed: it was noticed when it was opened
+                connection.execute("BEGIN IMMEDIATE")
+                for table in ("pending", "events"):
+                    ends = (last - count + 1, last)
+                    connection.execute(f"DELETE FROM {table} WHERE sequence BETWEEN ? AND ?", ends)
+                connection.execute("COMMIT")
 
     def _await_turn(self, deadline: float) -> None:
         turn = self._database.write_turn  # mostly free: who need not wait asks no clock
@@ -149,6 +171,9 @@ class Intake:
                 self._reserve.admit(connection)
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
                 ids = self._insert(connection, sequence, puts)
+        except FileReplaced:
+            self._take_back(self.last_sequence, len(ids))
+            raise
         except Exception:
             raise
         except BaseException as interruption:  # Ctrl-C: the others of the group are told what is true of their events

@@ -92,12 +92,13 @@ class Mending:
                 return
             known, before, unsent = self._database.identity, self._ids, self._database.unsent()
             try:
-                if isinstance(error, StoreDamaged):
+                strayed = identity(self._database.path) == known and self._database.has_strayed()
+                if isinstance(error, StoreDamaged) and not strayed:
                     self._salvage(error, known)
                     self._database.abandon()
                     self.reopen()
                 else:
-                    if identity(self._database.path) == known and self._database.has_strayed():
+                    if strayed:
                         from edgequeue.store.strayed import bring_home
 
                         bring_home(self._database)
@@ -108,6 +109,13 @@ class Mending:
                 raise
             self.generation += 1
             _say(self._database.path, before, self._ids, unsent)
+
+    def come_home(self, seen: int) -> None:
+        """What was committed stands in a log that was deleted: copy it back. The log says where that cannot be done."""
+        try:
+            self.mend(FileReplaced(f"{self._database.path}: its log was deleted"), seen)
+        except EdgeQueueError as error:
+            log.error("%s; what was enqueued is in a log that was deleted, and is safe while this runs", error)
 
     def _open_anew(self, *, checked: bool) -> None:
         """Open what has the file's name now; where nothing has, a new queue."""
@@ -187,7 +195,10 @@ def mending(method: Method) -> Method:
     def done(self: Mending, *values: Any, **named: Any) -> Any:
         seen = self.generation
         try:
-            return method(self, *values, **named)
+            found = method(self, *values, **named)
+            if self._database.astray:
+                self.come_home(seen)
+            return found
         except (StoreDamaged, FileReplaced) as error:
             self.mend(error, seen)
         except ODD as error:

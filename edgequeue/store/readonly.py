@@ -61,7 +61,7 @@ class ReadOnlyDatabase(Database):
         with self._unchanged(), super().look() as connection:
             yield connection
 
-    def stay(self) -> None:
+    def stay(self, *, committed: bool = False) -> None:
         """What is only looked at is not exchanged for another file; `_unchanged` notices."""
 
     @contextmanager

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed, SchemaTooNew, StoreError
 from edgequeue.store.connecting import NEVER_CLOSED, PAGE_BYTES, connect, keep_for_ever, patiently
 from edgequeue.store.forking import OPEN, opened
-from edgequeue.store.identity import Identity, identity, in_exchange, refuse_empty, sides
+from edgequeue.store.identity import Identity, Quiet, identity, in_exchange, refuse_empty, sides
 from edgequeue.store.trouble import translate, translated
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ class Database:
         self._engine: Engine | None = None
         self.identity: Identity | None = None
         self._sides: Identity | None = None
+        self._directory = Quiet(path.parent)
         self._name, self._log, self._memory = str(path), f"{path}-wal", f"{path}-shm"
         self._openings = 0
-        self.closed = False
+        self.closed = self.astray = False
         self.revision: str | None = None  # of the tables, once they are as they should be
         self.on_fork: ForkAware | None = None
         self._new_locks()
@@ -206,10 +207,18 @@ class Database:
             self._sides = sides(self._log, self._memory)
         return connection
 
-    def stay(self) -> None:
-        """FileReplaced where the name does not stand for the file that is open any more, or its log has no name."""
-        if identity(self._name) != self.identity or self.has_strayed():
+    def stay(self, *, committed: bool = False) -> None:
+        """FileReplaced where the name does not stand for the file that is open any more, or its log has no name.
+
+        What is `committed` to a log without a name is there while no other has begun one: `astray` says that it is to
+        be brought home before anybody is told.
+        """
+        if self._directory.is_as_it_was():
+            return
+        strayed = self.has_strayed()
+        if identity(self._name) != self.identity or (strayed and (not committed or self.log_is_anothers())):
             raise self._replaced()
+        self.astray = strayed
 
     def has_strayed(self) -> bool:
         """Whether the log that is open, or its shared memory, was deleted or replaced: who opens the file now does not
@@ -221,6 +230,11 @@ class Database:
         """Whether a log has the name by now that is not the one that is open, and holds something."""
         found = identity(self._log)
         return found is not None and found[1] != (self._sides or found)[0] and Path(self._log).stat().st_size > 0
+
+    @property
+    def writer(self) -> sqlite3.Connection | None:
+        """The writing connection where it is open."""
+        return self._writer
 
     def any_connection(self) -> sqlite3.Connection | None:
         """One that is open, for who has to do without a look at what its name stands for."""
@@ -245,6 +259,7 @@ class Database:
                 if connection is not None:
                     connection.close()
             self._reader = self._writer = self._sides = None
+            self.astray = False
 
     def abandon(self, known: Identity | None = None) -> None:
         """Let go of the file that was open, without closing it. The next use opens `known` and no other, or whatever
@@ -330,7 +345,6 @@ class _Transaction:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
                 patiently(lambda: self._begin(connection), self._deadline)
-            self._database.stay()  # the lock is ours, and who exchanges the file needs it too
         except BaseException as error:
             self._give_up(error)
             raise
@@ -350,7 +364,7 @@ class _Transaction:
                 _overwrite(self._connection)
             self._give_up(failed)
             raise
-        self._database.stay()  # a file that was deleted meanwhile keeps nothing: the caller is to do it again
+        self._database.stay(committed=True)  # before would cost as much again: what was written elsewhere is done anew
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         if self._database.closed:
