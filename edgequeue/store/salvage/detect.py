@@ -14,11 +14,12 @@ from struct import unpack_from
 from typing import NamedTuple
 
 from edgequeue.store.salvage.copying import queue_row, roots
-from edgequeue.store.salvage.image import Image
-from edgequeue.store.salvage.pages import page_size
+from edgequeue.store.salvage.image import Image, is_page
+from edgequeue.store.salvage.pages import TABLE_INTERIOR, TABLE_LEAF, page_size
+from edgequeue.store.upkeep import mark_of
 
-_MARKS_AT, _MARKS_END = 60, 72
-"""`user_version` to `application_id` in the header of page 1; between them a zero."""
+_MARK_AT = 60
+"""`user_version` in the header of page 1, which stands for the queue's id."""
 
 _LOCKS = Path("/proc/locks")
 _COPIES, _BACKFILL = 48, 96
@@ -61,24 +62,49 @@ def was_left(database: Path) -> bool:
 
 
 def _strangers(alone: Image, both: Image) -> bool:
-    """Whether the database by itself and the log's view of it are of two queues."""
-    first, seen = alone.page(1), both.page(1)
-    if first is None or page_size(first) is None or seen is None:
-        return False  # nothing to compare with: a young queue stands in its log alone
-    marks, others = first[_MARKS_AT:_MARKS_END], seen[_MARKS_AT:_MARKS_END]
-    if any(marks) and marks != others:
-        return True
-    mine, theirs = queue_row(alone), queue_row(both)
-    if mine is not None and mine[1] != (theirs[1] if theirs else None):
-        return True
-    ours = roots(alone)
-    return bool(ours) and any(page_kind(alone, root) != page_kind(both, root) for root in ours.values())
+    """Whether the log is of another queue than the database. Only what both of them say counts: a page of the database
+    that cannot be read is damaged, and nobody's.
+    """
+    mine, theirs = _own_marks(alone), _logged_marks(both, stamped=_stamp(alone) not in (None, 0))
+    if mine and theirs:
+        return mine.isdisjoint(theirs)
+    ours = ((_kind(alone, root), _kind(both, root)) for root in roots(alone).values())
+    return any(None not in kinds and kinds[0] != kinds[1] for kinds in ours)
 
 
-def page_kind(image: Image, number: int) -> bool | None:
-    """Whether a page is of a table (True) or of an index; None where it is neither."""
+def _own_marks(alone: Image) -> set[int]:
+    """What the database by itself says of its queue: in its header, and in the queue's row. One of them may be damaged.
+    """
+    row, found = queue_row(alone), _stamp(alone)
+    return ({mark_of(row[1])} if row else set()) | ({found} if found else set())
+
+
+def _logged_marks(both: Image, *, stamped: bool) -> set[int]:
+    """The same of the log, where it has these pages. A header without a mark tells of another program only where the
+    database has one (`stamped`): the first versions wrote none.
+    """
+    marks = set()
+    if 1 in both.log.pages:
+        found = _stamp(both)
+        marks |= {found} if found or (stamped and found is not None) else set()
+    if roots(both).get("queue") in both.log.pages:
+        row = queue_row(both)
+        marks |= {mark_of(row[1])} if row else set()
+    return marks
+
+
+def _stamp(image: Image) -> int | None:
+    """The mark in the header, 0 where it has none; None where the header cannot be read."""
+    first = image.page(1)
+    if first is None or page_size(first) is None:
+        return None
+    return int.from_bytes(first[_MARK_AT : _MARK_AT + 4])
+
+
+def _kind(image: Image, number: int) -> bool | None:
+    """Whether a page is of a table (True) or of an index; None where it is no page."""
     data = image.page(number)
-    return {0x0D: True, 0x05: True, 0x0A: False, 0x02: False}.get(data[0]) if data else None
+    return data[0] in (TABLE_LEAF, TABLE_INTERIOR) if data and is_page(data) else None
 
 
 def _log_was_used(database: Path) -> bool:

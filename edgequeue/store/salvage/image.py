@@ -81,14 +81,15 @@ class Image:
         begin = self._base.read(0, SAMPLED_BYTES)
 
         def score(size: int) -> int:
-            return size * sum(_is_page(begin[at : at + size]) for at in range(size, len(begin) - size + 1, size))
+            return size * sum(is_page(begin[at : at + size]) for at in range(size, len(begin) - size + 1, size))
 
         scores = {size: score(size) for size in _SIZES}
         best = max(scores.values())
         return min(size for size in _SIZES if scores[size] * 2 >= best) if best else PAGE_BYTES
 
 
-def _is_page(data: bytes) -> bool:
+def is_page(data: bytes) -> bool:
+    """Whether it reads as a page of a tree, all of whose cells are on it."""
     if data[0] not in KINDS:
         return False
     try:
