@@ -87,6 +87,7 @@ class EventQueue(Looking):
         self._new_locks()
         self._store: Store = SqliteStore.open(Path(database), clock=clock, durability=durability, looking=looking)
         self._capacity = Capacity(self._store.room, max_events, max_bytes)
+        self._store.adopt(names)
         for one in destinations:
             self._store.register(one.name, one.type)
         _OPEN.add(self)

@@ -6,7 +6,7 @@ can stand beside them. Times are queue-clock milliseconds unless a name says oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -82,6 +82,11 @@ class Store(Protocol):
     path: Path
 
     # --- taking events in -------------------------------------------------------------------------------------------
+
+    def adopt(self, names: Collection[str]) -> None:
+        """Before the destinations of a configuration are registered, all their names: where a salvage left exactly one
+        destination without its name, and exactly one of these is not known, it is that one.
+        """
 
     def register(self, name: str, type_name: str) -> None:
         """Make a destination known; events can be put for it from then on. Costs no write when it is known."""

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 _ENDINGS = ("delivered", *(status.value for status in ENDED))
 _COUNTERS = ", ".join(_ENDINGS)
 
+UNKNOWN_TYPE = ""
+"""The type of a destination whose row was lost in a salvage; registering it writes the right one."""
+
+
+def unnamed(number: int) -> str:
+    """What a destination is called whose name was lost."""
+    return f"unknown-{number}"
+
 
 class Books:
     """The bookkeeping of the SQLite store. Destinations are numbers here."""
@@ -42,7 +50,7 @@ class Books:
         """The destination's number; writes only when it is new or its type has changed."""
         with self._database.read() as connection:
             row = connection.execute("SELECT id, type FROM destinations WHERE name = ?", (name,)).fetchone()
-            if row is not None and row[1] not in (type_name, ""):  # "": salvaged, and its type could not be read
+            if row is not None and row[1] not in (type_name, UNKNOWN_TYPE):
                 waiting = "SELECT 1 FROM pending WHERE destination = ? LIMIT 1"
                 if connection.execute(waiting, (row[0],)).fetchone():
                     raise ConfigError(
@@ -58,6 +66,19 @@ class Books:
                 (name, type_name),
             )
             return int(connection.execute("SELECT id FROM destinations WHERE name = ?", (name,)).fetchone()[0])
+
+    def adopt(self, names: Collection[str]) -> None:
+        """Give the one destination that lost its name in a salvage the one of these names that has no row: the
+        configuration is the last that knows it. With two of either kind nobody can tell, and nothing is done.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT id, name, type FROM destinations").fetchall()
+        lost = [number for number, name, type_name in rows if (name, type_name) == (unnamed(number), UNKNOWN_TYPE)]
+        missing = set(names) - {name for _, name, _ in rows}
+        if len(lost) == len(missing) == 1:
+            with self._database.write() as connection:  # another process may have been faster, and registered it
+                update = "UPDATE OR IGNORE destinations SET name = ? WHERE id = ? AND name = ?"
+                connection.execute(update, (*missing, *lost, unnamed(*lost)))
 
     def number(self, name: str) -> int | None:
         """The number of a destination that ever was registered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,6 +113,8 @@ class SqliteStore(Mending):
         self._archive: Archive | None = None
         self._intake.take_over(self.queue_id, clock)
         self._delivery.take_over(ids)
+        if self._types:
+            self._books.adopt(self._types)
         self._numbers = {name: self._books.register(name, type_name) for name, type_name in self._types.items()}
 
     def verify(self) -> None:
@@ -122,6 +124,16 @@ class SqliteStore(Mending):
             raise StoreDamaged(f"{self.path}: the database is damaged ({found[0]}). {KEEP_IT}")
 
     # --- taking events in ---------------------------------------------------------------------------------------------
+
+    @mending
+    def adopt(self, names: Collection[str]) -> None:
+        try:
+            self._leaving(lambda: self._books.adopt(names))
+        except StoreDamaged:
+            raise
+        except StoreError:
+            if not self._looking:
+                raise
 
     @mending
     def register(self, name: str, type_name: str) -> None:

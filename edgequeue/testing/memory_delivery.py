@@ -6,7 +6,7 @@ import functools
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from edgequeue.clock import Clock, QueueClock, moment, next_boot
@@ -60,6 +60,9 @@ class Delivering:
         return self._clock.now_ms()
 
     # --- taking events in ---------------------------------------------------------------------------------------------
+
+    def adopt(self, names: Collection[str]) -> None:
+        """Nothing here is ever salvaged."""
 
     @alone
     def register(self, name: str, type_name: str) -> None:

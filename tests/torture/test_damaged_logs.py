@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -11,6 +10,7 @@ from random import Random
 
 import pytest
 
+from edgequeue import AdobeEdge, EventQueue
 from edgequeue.store.base import EventFilter
 from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.facade import SqliteStore
@@ -101,3 +101,51 @@ def test_a_flipped_mark_in_the_databases_header_does_not_cost_its_log(killed: Ki
         file.seek(60)
         file.write(bytes((mark[0] ^ 1, *mark[1:])))
     assert {*killed.early, *killed.late} <= came_back(path)
+
+
+# --- whose events they are --------------------------------------------------------------------------------------------
+
+
+def without_names(killed: Killed, folder: Path) -> Path:
+    """The database gone, as someone deletes it, and its log left: no row says what destination 1 was called."""
+    path = killed.copy(folder)
+    path.unlink()
+    return path
+
+
+def pending_of(path: Path, *names: str) -> dict[str, int]:
+    """What waits for each destination, after a queue with these was opened."""
+    found = [AdobeEdge(name, endpoint="http://127.0.0.1:9", datastream_id="d") for name in names]
+    with EventQueue(path, found) as queue:
+        return {name: one.counts.pending for name, one in queue.status().destinations.items()}
+
+
+def test_events_without_a_name_go_to_the_one_destination_that_is_not_known(killed: Killed, tmp_path: Path) -> None:
+    """The configuration is the last that knows it; the events are sent."""
+    path = without_names(killed, tmp_path)
+    waiting = pending_of(path, WEB)
+    assert (list(waiting), waiting[WEB] >= len(killed.late)) == ([WEB], True)
+
+
+def test_with_two_destinations_nobody_guesses(killed: Killed, tmp_path: Path) -> None:
+    """Events must not go to somebody else: they wait under a name that says that it is none."""
+    waiting = pending_of(without_names(killed, tmp_path), WEB, "till")
+    assert (waiting[WEB], waiting["till"], waiting["unknown-1"] > 0) == (0, 0, True)
+
+
+def test_a_revision_of_the_schema_is_no_destinations_name(killed: Killed, tmp_path: Path) -> None:
+    """It stands in an index of the same shape as the destinations' names, which a lost first page mixes up."""
+    path = killed.copy(tmp_path)
+    connection = sqlite3.connect(path)
+    places = {"alembic": "sqlite_autoindex_alembic_version_1", "names": "sqlite_autoindex_destinations_1"}
+    query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+    roots = {key: connection.execute(query, (name,)).fetchone()[0] for key, name in places.items()}
+    roots["rows"] = connection.execute(query, ("destinations",)).fetchone()[0]
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with path.open("r+b") as file:
+        for root in (1, roots["rows"], roots["names"]):
+            file.seek((root - 1) * PAGE_BYTES)
+            file.write(bytes(PAGE_BYTES))
+    assert roots["alembic"] not in (1, roots["rows"], roots["names"])
+    assert pending_of(path, WEB) == {WEB: 40}

@@ -73,8 +73,7 @@ def _strangers(alone: Image, both: Image) -> bool:
 
 
 def _own_marks(alone: Image) -> set[int]:
-    """What the database by itself says of its queue: in its header, and in the queue's row. One of them may be damaged.
-    """
+    """What the database by itself says of its queue, in its header and in the queue's row: either may be damaged."""
     row, found = queue_row(alone), _stamp(alone)
     return ({mark_of(row[1])} if row else set()) | ({found} if found else set())
 

@@ -6,7 +6,6 @@ import os
 import re
 import sqlite3
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 
 from edgequeue.model import Problem
@@ -14,6 +13,7 @@ from edgequeue.store.encoding import encode_problem
 from edgequeue.store.salvage import states
 from edgequeue.store.salvage.copying import Copied, copy_rows
 from edgequeue.store.salvage.image import Image
+from edgequeue.store.salvage.naming import name_destinations
 from edgequeue.store.schema import create_file, ensure_schema
 from edgequeue.store.sqlite import Database
 from edgequeue.store.upkeep import new_queue_id, stamp
@@ -21,9 +21,6 @@ from edgequeue.store.upkeep import new_queue_id, stamp
 _SALVAGED = Problem("not_recorded", "the file was damaged before the answer was recorded")
 
 _ID_IN_PAYLOAD = re.compile(rb'"(?:_id|command_id)":"([0-9a-z]{8})-(\d{12})-([0-9a-f]{16})"')
-
-UNKNOWN_TYPE = ""
-"""The type of a destination whose row could not be read; registering it writes the right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ def _settle(connection: sqlite3.Connection, image: Image, copied: Copied, damage
     before = connection.execute("SELECT coalesce(sum(lost), 0) FROM destinations").fetchone()[0]
     mark = max(states.high_water_mark(connection, copied, image.page_bytes // 16), least_mark)
     states.drop_impossible(connection, mark)
-    _name_destinations(connection, copied, damaged)
+    name_destinations(connection, copied.names, damaged)
     copied.queue_id = copied.queue_id or _queue_id_in_payloads(connection) or new_queue_id()
     now_ms = connection.execute("SELECT coalesce(max(enqueued_ms), 0) FROM events").fetchone()[0]
     states.settle_adrift(connection)
@@ -138,29 +135,6 @@ def _settle(connection: sqlite3.Connection, image: Image, copied: Copied, damage
     stamp(connection, fresh)
     after = connection.execute("SELECT coalesce(sum(lost), 0) FROM destinations").fetchone()[0]
     return _Lost(max(after - before, 0) + unplaced, unplaced)
-
-
-def _name_destinations(connection: sqlite3.Connection, copied: Copied, damaged: Path) -> None:
-    """Rows for destinations that lost theirs. The name stands in an index too, and in the names of lease files."""
-    query = """
-        SELECT destination FROM events UNION SELECT destination FROM pending UNION SELECT destination FROM endings
-        UNION SELECT destination FROM requests
-    """
-    numbers = {number for (number,) in connection.execute(query)} | copied.names.keys()
-    there = {number for (number,) in connection.execute("SELECT id FROM destinations")}
-    nameless = sorted(numbers - there - copied.names.keys())
-    known = {name for (name,) in connection.execute("SELECT name FROM destinations")} | set(copied.names.values())
-    prefix, suffix = f"{damaged.name}.", ".lease"
-    leases = {
-        one.name[len(prefix) : -len(suffix)] for one in damaged.parent.glob(f"{escape(damaged.name)}.*.lease")
-    } - known
-    names = dict(copied.names)
-    for number in nameless:
-        names[number] = leases.pop() if len(nameless) == len(leases) == 1 else f"unknown-{number}"
-    connection.executemany(
-        "INSERT OR IGNORE INTO destinations (id, name, type) VALUES (?, ?, ?)",
-        [(number, names[number], UNKNOWN_TYPE) for number in sorted(numbers - there)],
-    )
 
 
 def _queue_id_in_payloads(connection: sqlite3.Connection) -> str | None:

@@ -66,6 +66,10 @@ def _matching(pattern: re.Pattern[str]) -> Check:
     return lambda value: type(value) is str and pattern.fullmatch(value) is not None
 
 
+is_revision = _matching(_REVISION)
+"""Whether a value reads as a revision of the schema."""
+
+
 class Soft:
     """A column that the row can do without: what cannot be decoded there becomes NULL."""
 
@@ -140,7 +144,7 @@ SHAPES: Mapping[str, Shape] = {
         _shape(
             "salvages", *(_key, _matching(_QUEUE_ID), _number, _signed, _number, _number, _number, _text, _text)
         ),
-        _shape("alembic_version", _matching(_REVISION)),
+        _shape("alembic_version", is_revision),
         _shape("sqlite_autoindex_destinations_1", _named, _key, key=1),
     )
 }  # fmt: skip
