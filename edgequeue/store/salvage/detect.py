@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from struct import unpack_from
 from typing import NamedTuple
 
 from edgequeue.store.salvage.copying import queue_row, roots
 from edgequeue.store.salvage.image import Image, is_page
+from edgequeue.store.salvage.memory import Memory, read_memory
 from edgequeue.store.salvage.pages import TABLE_INTERIOR, TABLE_LEAF, page_size
 from edgequeue.store.upkeep import mark_of
 
@@ -22,15 +22,14 @@ _MARK_AT = 60
 """`user_version` in the header of page 1, which stands for the queue's id."""
 
 _LOCKS = Path("/proc/locks")
-_COPIES, _BACKFILL = 48, 96
-"""The header of the shared memory is there twice, then comes how much of the log was copied back (walformat)."""
 
 
 class Suspicion(NamedTuple):
-    """What is wrong, in words, and whether the log beside the database belongs to it."""
+    """What is wrong, in words, whether the log beside the database belongs to it, and what is known of that besides."""
 
     reason: str
     with_log: bool = True
+    memory: Memory | None = None
 
 
 def suspicion(database: Path) -> Suspicion | None:
@@ -43,17 +42,18 @@ def suspicion(database: Path) -> Suspicion | None:
         return Suspicion("the database is missing or empty, and its log is there") if log else None
     if _in_use(database):
         return None
+    memory = read_memory(database)
     if not log:
-        return Suspicion("its log is missing") if _log_was_used(database) else None
-    with Image(database) as both:
+        return Suspicion("its log is missing") if memory and memory.owes else None
+    with Image(database, memory=memory) as both:
         if not both.fits_log:
             return Suspicion("the log beside it belongs to another database", with_log=False)
         if not both.log.pages:
-            return Suspicion(both.log.fault) if both.log.fault else None
+            return Suspicion(both.log.fault, memory=memory) if both.log.fault else None
         with Image(database, with_log=False) as alone:
             if _strangers(alone, both):
                 return Suspicion("the log beside it belongs to another database", with_log=False)
-        return Suspicion(both.log.fault) if both.log.fault else None
+        return Suspicion(both.log.fault, memory=memory) if both.log.fault else None
 
 
 def was_left(database: Path) -> bool:
@@ -104,18 +104,6 @@ def _kind(image: Image, number: int) -> bool | None:
     """Whether a page is of a table (True) or of an index; None where it is no page."""
     data = image.page(number)
     return data[0] in (TABLE_LEAF, TABLE_INTERIOR) if data and is_page(data) else None
-
-
-def _log_was_used(database: Path) -> bool:
-    """Whether the shared memory speaks of a log that was not copied back."""
-    try:
-        with database.with_name(f"{database.name}-shm").open("rb") as file:
-            data = file.read(_BACKFILL + 4)
-    except OSError:
-        return False
-    if len(data) < _BACKFILL + 4 or data[:_COPIES] != data[_COPIES:_BACKFILL] or not data[12]:
-        return False
-    return bool(unpack_from("=I", data, 16)[0] > unpack_from("=I", data, _BACKFILL)[0])
 
 
 def _in_use(database: Path) -> bool:

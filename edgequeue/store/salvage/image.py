@@ -12,6 +12,7 @@ from typing import Self
 
 from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.salvage.log import EMPTY, Log, read_log
+from edgequeue.store.salvage.memory import Memory
 from edgequeue.store.salvage.pages import HEADER_BYTES, KINDS, Unreadable, layout, page_size
 
 SAMPLED_BYTES = 400 * 1024
@@ -24,18 +25,18 @@ _SIZES = tuple(512 << bit for bit in range(8))
 
 class Image:
     """Pages by number, from 1. `stale` pages are older than the newest that was committed; `log` is empty where the
-    log is left out. A context manager.
+    log is left out. `memory`: what is known of the log besides (`read_memory`). A context manager.
 
     The files are read page by page, as a database may be larger than the memory; what the disk cannot read is no page.
     Not for a database that this process has open and goes on using: closing a file gives up SQLite's locks on it.
     """
 
-    def __init__(self, database: Path, *, with_log: bool = True) -> None:
+    def __init__(self, database: Path, *, with_log: bool = True, memory: Memory | None = None) -> None:
         self._base = _File(database)
         self._frames = _File(database.with_name(f"{database.name}-wal") if with_log else None)
         named = page_size(self._base.read(0, HEADER_BYTES))
         guess = named or self._likely_size()
-        self.log: Log = read_log(self._frames.read, self._frames.size, guess)
+        self.log: Log = read_log(self._frames.read, self._frames.size, guess, memory)
         self.page_bytes = named or self.log.page_bytes or guess
         self.fits_log = not self.log.pages or self.log.page_bytes == self.page_bytes
         if not self.fits_log:

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from struct import unpack_from
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from edgequeue.store.salvage.memory import Memory
 
 HEADER_BYTES, FRAME_BYTES = 32, 24
 
@@ -45,17 +48,21 @@ class Log(NamedTuple):
     fault: str
 
 
+_BLOCK = 1 << 20
+
 EMPTY = Log(0, {}, frozenset(), False, 0, "")
 
 
-def read_log(read: Read, size: int, page_bytes: int) -> Log:
-    """Read a log of `size` bytes; `page_bytes` is the database's, for a log whose header is damaged."""
-    if size <= HEADER_BYTES:
+def read_log(read: Read, size: int, page_bytes: int, memory: Memory | None = None) -> Log:
+    """Read a log of `size` bytes; `page_bytes` is the database's, for a log whose header is damaged. `memory`: what was
+    left of the shared memory, where nobody has the log open.
+    """
+    if not size:
         return EMPTY
     header = read(0, HEADER_BYTES).ljust(HEADER_BYTES, b"\0")
     magic, _, stated = unpack_from(">3I", header)
     order, salts, seed = ">" if magic & 1 else "<", header[16:24], unpack_from(">2I", header, 24)
-    headed = magic & ~1 == _MAGIC and _sum(header[:24], (0, 0), order) == seed
+    headed = magic & ~1 == _MAGIC and checksum(header[:24], (0, 0), order) == seed
     if headed:
         page_bytes = 65536 if stated == 1 else stated
     places = range(HEADER_BYTES, size - page_bytes - FRAME_BYTES + 1, page_bytes + FRAME_BYTES)
@@ -63,8 +70,19 @@ def read_log(read: Read, size: int, page_bytes: int) -> Log:
         order, salts = "<", _usual_salts(read, places)
     frames = list(_frames(read, places, salts, seed, order))
     if not headed and not any(frame.fits for frame in frames):
+        return _unreadable(read, size, memory)
+    known = memory if memory and memory.salts == salts else None
+    return _view(frames, page_bytes, known, headed=headed)
+
+
+def _unreadable(read: Read, size: int, memory: Memory | None) -> Log:
+    """A log with neither a header nor a page. Zeros are the room for one that was never begun, unless the shared memory
+    knows better: its header is safe before the first page is written.
+    """
+    begun = size > HEADER_BYTES and any(any(read(at, _BLOCK)) for at in range(0, size, _BLOCK))
+    if not begun and not (memory and memory.owes):
         return EMPTY
-    return _view(frames, page_bytes, headed=headed)
+    return EMPTY._replace(blind=True, fault="the log is damaged: nothing in it can be read")
 
 
 def _usual_salts(read: Read, places: Iterable[int]) -> bytes:
@@ -85,7 +103,7 @@ def _frames(read: Read, places: range, salts: bytes, seed: tuple[int, int], orde
         if strangers > _STRANGERS_MAX:
             return
         stored = unpack_from(">2I", data, 16)
-        fits = ours and _sum(data[FRAME_BYTES:], _sum(data[:8], seed, order), order) == stored
+        fits = ours and checksum(data[FRAME_BYTES:], checksum(data[:8], seed, order), order) == stored
         yield Frame(page if ours else 0, commit if ours else 0, at + FRAME_BYTES, fits)
         seed = stored
 
@@ -95,41 +113,45 @@ _STRANGERS_MAX = 64
 take it for what was left of the log's last time around."""
 
 
-def _view(frames: list[Frame], page_bytes: int, *, headed: bool) -> Log:
+def _view(frames: list[Frame], page_bytes: int, memory: Memory | None, *, headed: bool) -> Log:
     """What the frames come to: SQLite's own reading where it is whole, else all that fits."""
+    committed, copied = (memory.frames, memory.copied) if memory else (0, 0)
     first_bad = next((index for index, frame in enumerate(frames) if not frame.fits), len(frames))
     commits = [index for index, frame in enumerate(frames) if frame.commit]
     whole = max((index for index in commits if index < first_bad), default=-1)
     later = [index for index in commits if index > whole]
     # One transaction that is not all there is what a power cut leaves: it was never reported as committed. Two are
-    # not: the second begins only once the first is safe.
-    torn = len(later) < 2 and headed
+    # not: the second begins only once the first is safe. What the shared memory counts was committed as well.
+    torn = len(later) < 2 and headed and whole + 1 >= committed
     last = whole if torn else max((index for index in later if frames[index].fits), default=whole)
+    taken = frames[: max(last + 1, committed)]
+    if len(taken) < committed and len(taken) <= copied:  # the database has gone on from there
+        return EMPTY._replace(blind=committed > copied, fault=_fault(taken, committed, headed=headed))
     pages: dict[int, int] = {}
     stale: set[int] = set()
     size = 0
-    for frame in frames[: last + 1]:
+    for frame in taken:
         if frame.fits:
             pages[frame.page] = frame.at
             stale.discard(frame.page)
             size = frame.commit or size
         elif frame.page:
             stale.add(frame.page)
-    fault = (
-        ""
-        if torn
-        else "the log is damaged: "
-        + (
-            f"{sum(not frame.fits for frame in frames[: last + 1])} of its {last + 1} pages do not fit"
-            if headed
-            else "its header is overwritten"
-        )
-    )
-    blind = any(not frame.page for frame in frames[: last + 1])
+    blind = len(taken) < committed or any(not frame.page for frame in taken)
+    fault = "" if torn else _fault(taken, committed, headed=headed)
     return Log(page_bytes, pages, frozenset(stale), blind, size, fault)
 
 
-def _sum(data: bytes, seed: tuple[int, int], order: str) -> tuple[int, int]:
+def _fault(taken: list[Frame], committed: int, *, headed: bool) -> str:
+    """What is wrong, in words."""
+    if not headed:
+        return "the log is damaged: its header is overwritten"
+    count = max(len(taken), committed)
+    bad = count - sum(frame.fits for frame in taken)
+    return f"the log is damaged: {bad} of its {count} pages are missing or do not fit"
+
+
+def checksum(data: bytes, seed: tuple[int, int], order: str) -> tuple[int, int]:
     """SQLite's checksum of a piece of the log (section 4.2)."""
     first, second = seed
     words = unpack_from(f"{order}{len(data) // 4}I", data)

@@ -12,6 +12,7 @@ from edgequeue.model import Problem
 from edgequeue.store.encoding import encode_problem
 from edgequeue.store.salvage import states
 from edgequeue.store.salvage.copying import Copied, copy_rows
+from edgequeue.store.salvage.detect import Suspicion
 from edgequeue.store.salvage.image import Image
 from edgequeue.store.salvage.naming import name_destinations
 from edgequeue.store.schema import create_file, ensure_schema
@@ -36,10 +37,10 @@ class Salvage:
 
 
 def rebuild(
-    damaged: Path, target: Path, place: Path, *, with_log: bool, reason: str, wall_ms: int, least_mark: int = 0
+    damaged: Path, target: Path, place: Path, found: Suspicion, *, wall_ms: int, least_mark: int = 0
 ) -> Salvage:
-    """Make `target`, a new database, from `damaged`; `place` is where the damaged file is going to be kept, and
-    `least_mark` a sequence that is known to have been given.
+    """Make `target`, a new database, from `damaged`, of which `found` says what is wrong; `place` is where the damaged
+    file is going to be kept, and `least_mark` a sequence that is known to have been given.
 
     Raises StoreError and its kin, and OSError; `target` is then worth nothing.
     """
@@ -48,10 +49,10 @@ def rebuild(
     try:
         ensure_schema(database)
         database.let_go()  # the journal's mode changes only for who is alone
-        with Image(damaged, with_log=with_log) as image:
+        with Image(damaged, with_log=found.with_log, memory=found.memory) as image:
             connection = database.connect()
             try:
-                found = _fill(connection, image, damaged, place, reason, wall_ms, least_mark)
+                made = _fill(connection, image, damaged, place, found.reason, wall_ms, least_mark)
             finally:
                 connection.close()
     finally:
@@ -61,7 +62,7 @@ def rebuild(
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return found
+    return made
 
 
 def _fill(

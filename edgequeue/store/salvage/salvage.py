@@ -85,12 +85,10 @@ def _is_queue(database: Path) -> bool:
 
 def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_ms: int, least_mark: int) -> Salvage:
     part, place = database.with_name(f"{database.name}.salvaging"), new_place(database)
-    words, with_log = (found.reason, found.with_log) if found else (_words(error), True)
     try:
         with translated(part):
-            made = rebuild(
-                database, part, place, with_log=with_log, reason=words, wall_ms=wall_ms, least_mark=least_mark
-            )
+            seen = found or Suspicion(_words(error))
+            made = rebuild(database, part, place, seen, wall_ms=wall_ms, least_mark=least_mark)
         exchange(database, part, place)
     except StoreFull as full:
         text = f"{database}: damaged, and the disk has no room for a copy of what can be read"
