@@ -37,7 +37,7 @@ simulate: $(VENV)/dev.stamp ## Worlds in which everything fails: SEEDS=1000000 f
 
 .PHONY: torture
 torture: $(VENV)/dev.stamp ## Processes killed, power cut, disks full and failing, by the hundred (as root; TIMES=10 for a night)
-	EDGEQUEUE_TORTURE=$(or $(TIMES),1) $(BIN)/python -m pytest -q -s -p no:randomly tests/torture $(ARGS)
+	EDGEQUEUE_TORTURE=$(or $(TIMES),1) $(BIN)/python -m pytest -q -s -p no:randomly $(or $(ARGS),tests/torture)
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Style, types and import layers

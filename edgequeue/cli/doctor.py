@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -138,8 +138,9 @@ def _store(settings: Settings) -> Generator[Finding, None, QueueStatus | None]:
                 note_created(database)
                 remedy = "If there should be one, look for its file: deleted, moved, or its disk not mounted."
                 yield Finding("database", False, f"there was none at {database}; a new, empty one was created", remedy)
+            damage = queue.damage()  # first: what it finds it mends, and what stands then is told
             status = queue.status()
-            yield from _books(queue, status)
+            yield from _books(queue, status, damage)
     except EdgeQueueError as error:
         yield _refused("database", error)
         return None
@@ -151,8 +152,7 @@ def _store(settings: Settings) -> Generator[Finding, None, QueueStatus | None]:
     return status
 
 
-def _books(queue: EventQueue, status: QueueStatus) -> Iterator[Finding]:
-    damage = queue.damage()
+def _books(queue: EventQueue, status: QueueStatus, damage: Sequence[str]) -> Iterator[Finding]:
     if damage:
         remedy = "Make room on the disk and run this again: it is salvaged by itself, and nothing of it is deleted."
         yield Finding("database", False, f"{status.database} is damaged: {damage[0]}", remedy, Code.STORE)

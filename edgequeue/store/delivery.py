@@ -13,7 +13,7 @@ from zlib import crc32
 
 import orjson
 
-from edgequeue.errors import LeaseLost, StoreError
+from edgequeue.errors import LeaseLost, StoreDamaged, StoreError
 from edgequeue.learning import Learned
 from edgequeue.model import Claimed, Codec, Problem
 from edgequeue.outcome import Death, Settlement
@@ -24,11 +24,12 @@ from edgequeue.store.ids import QueueIds
 from edgequeue.store.lease import FileLock, lease_path
 from edgequeue.store.packing import pack, unpack
 from edgequeue.store.sqlite import Database
+from edgequeue.store.trouble import KEEP_IT
 
-# CROSS JOIN keeps the order of the loops: the work list first, then one look-up per event.
+# LEFT JOIN keeps the order of the loops: the work list first, then one look-up per event. And it shows what is missing.
 _CLAIM = """
     SELECT p.sequence, p.priority, p.attempts, p.travel_max, e.payload, e.checksum, e.codec
-    FROM pending p CROSS JOIN events e ON e.sequence = p.sequence
+    FROM pending p LEFT JOIN events e ON e.sequence = p.sequence
     WHERE p.destination = ? AND p.not_before_ms <= ? ORDER BY p.priority, p.sequence
 """
 _OPEN_SEQUENCES = "SELECT sequences FROM requests WHERE destination = ? AND closed_ms IS NULL"
@@ -116,6 +117,9 @@ class Delivery:
             for sequence, priority, attempts, travel_max, payload, checksum, codec in rows:
                 if sequence in travelling:
                     continue
+                if codec is None:
+                    text = f"{self._database.path}: the database is damaged (event {sequence} is missing). {KEEP_IT}"
+                    raise StoreDamaged(text)
                 if not isinstance(payload, bytes):  # damage can put anything in its place
                     payload, checksum = b"", None
                 intact = codec == Codec.JSON and crc32(payload) == checksum

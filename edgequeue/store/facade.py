@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -268,7 +269,15 @@ class SqliteStore(Mending):
 
     @mending
     def counts(self, name: str | None = None) -> Ledger:
-        return self._books.counts(None if name is None else self._number(name))
+        seen = self.generation
+        ledger = self._books.counts(None if name is None else self._number(name))
+        if ledger.balanced or name is not None:
+            return ledger
+        with suppress(StoreError):  # rows that nobody can count are damage; where it cannot be mended now, it is shown
+            self.mend(
+                StoreDamaged(f"{self.path}: the database is damaged (the ledger does not balance). {KEEP_IT}"), seen
+            )
+        return self._books.counts(None)
 
     @mending
     def destination_rows(self) -> list[DestinationRow]:
@@ -317,11 +326,16 @@ class SqliteStore(Mending):
         self._leaving(self._upkeep.note_wall_clock)
 
     def check(self) -> list[str]:
-        found = self._upkeep.check()
-        if not found:
-            return []
+        seen = self.generation
         try:
-            self.mend(StoreDamaged(f"{self.path}: the database is damaged ({found[0]}). {KEEP_IT}"), self.generation)
+            found = self._upkeep.check()
+            if not found:
+                return []
+            damage = StoreDamaged(f"{self.path}: the database is damaged ({found[0]}). {KEEP_IT}")
+        except StoreDamaged as error:  # such that the check itself cannot go on
+            found, damage = [], error
+        try:
+            self.mend(damage, seen)
         except StoreError as error:
             return [str(error), *found]
         return self._upkeep.check()

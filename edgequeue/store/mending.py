@@ -27,9 +27,9 @@ from edgequeue.store.trouble import KEEP_IT
 
 log = logging.getLogger("edgequeue")
 
-AGAIN_SECONDS = 60.0
-"""After a salvage the next one waits so long: it reads the whole file, and keeps one more. A disk that damages what it
-was just given is not to be filled with copies."""
+AGAIN_SECONDS, AGAIN_SECONDS_MAX = 1.0, 600.0
+"""After a salvage the next one waits so long, and twice as long after each further one: it reads the whole file, and
+keeps one more. A disk that damages what it was just given is not to be filled with copies."""
 
 STANDSTILL_SECONDS = 30.0
 """How long the threads of this process that are writing may take to end their commits."""
@@ -68,6 +68,7 @@ class Mending:
     _intake: Intake
     generation = 0
     _again_at = 0.0
+    _patience = AGAIN_SECONDS
 
     @abstractmethod
     def reopen(self) -> None:
@@ -137,16 +138,29 @@ class Mending:
         found = flaws(self._database.path)
         self._database.let_go()  # reading the file gave up SQLite's locks on it
         if not found:
-            self._again_at = time.monotonic() + AGAIN_SECONDS
+            self._wait_for_the_next()
             raise error
         self.mend(StoreDamaged(f"{self._database.path}: the database is damaged (in {found}). {KEEP_IT}"), seen)
+
+    def _wait_for_the_next(self) -> None:
+        now = time.monotonic()
+        if now - self._again_at > AGAIN_SECONDS_MAX:
+            self._patience = AGAIN_SECONDS
+        self._again_at = now + self._patience
+        self._patience = min(2 * self._patience, AGAIN_SECONDS_MAX)
 
     def _salvage(self, error: StoreDamaged, known: Identity | None) -> None:
         from edgequeue.store.salvage.salvage import salvage
 
-        if time.monotonic() < self._again_at:
-            raise error
-        self._again_at = time.monotonic() + AGAIN_SECONDS
+        left = self._again_at - time.monotonic()
+        if left > 0:
+            text = (
+                f"{self._database.path}: the database is damaged again, so soon after a salvage that the next one waits"
+            )
+            raise StoreDamaged(
+                f"{text} {left:.0f} s; nothing is deleted. Check the card or disk, and try then"
+            ) from error
+        self._wait_for_the_next()
         try:
             mark = self._intake.last_sequence
             salvage(self._database.path, error, self.wall_ms(), known, was_open=True, least_mark=mark)

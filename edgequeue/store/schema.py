@@ -17,7 +17,7 @@ from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNe
 from edgequeue.store.backup import backup_before
 from edgequeue.store.identity import refuse_empty
 from edgequeue.store.latest import STATEMENTS
-from edgequeue.store.sqlite import Database
+from edgequeue.store.sqlite import Database, is_later
 from edgequeue.store.trouble import KEEP_IT, translate
 
 if TYPE_CHECKING:
@@ -157,9 +157,12 @@ def _upgrade(database: Database, found: str) -> None:
 
 
 def _refuse_unknown(database: Database, found: str | None, known: set[str]) -> None:
-    if found is not None and found not in known:
-        text = f"{database.path}: written by a newer edgequeue (schema {found}, this one knows {REVISION})"
-        raise SchemaTooNew(f"{text}. Upgrade edgequeue; nothing was changed")
+    if found is None or found in known:
+        return
+    if not is_later(found, REVISION):
+        raise StoreDamaged(f"{database.path}: the database is damaged (its version is {found[:20]!r}). {KEEP_IT}")
+    text = f"{database.path}: written by a newer edgequeue (schema {found}, this one knows {REVISION})"
+    raise SchemaTooNew(f"{text}. Upgrade edgequeue; nothing was changed")
 
 
 def _migration_engine(database: Database) -> Engine:

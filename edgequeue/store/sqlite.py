@@ -107,7 +107,7 @@ class Database:
     def _outgrown(self, connection: sqlite3.Connection) -> SchemaTooNew | None:
         with suppress(sqlite3.Error):
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            if row is not None and self.revision is not None and row[0] != self.revision:
+            if row is not None and self.revision is not None and is_later(str(row[0]), self.revision):
                 text = f"a newer edgequeue has upgraded it (schema {row[0]}, this process knows {self.revision})"
                 return SchemaTooNew(f"{self.path}: {text}; nothing was stored. Restart this process with the newer")
         return None
@@ -316,6 +316,11 @@ def _put_down(connection: sqlite3.Connection | None) -> sqlite3.Connection | Non
         return connection
     connection.close()
     return None
+
+
+def is_later(found: str, revision: str) -> bool:
+    """Whether it is the number of a later version's tables, and not a damaged one."""
+    return len(found) == len(revision) and found.isdecimal() and found > revision
 
 
 def release(lock: threading.RLock) -> None:

@@ -15,7 +15,10 @@ NO_SPACE_BYTES = 128 * 1024
 """With less free than this, an error of the disk is its fullness: SQLite cannot even make its shared memory."""
 
 
-KEEP_IT = "Nothing of it could be salvaged. Move it aside to start anew; keep the file"
+KEEP_IT = "It is salvaged as soon as a process that may write to it comes upon it; nothing is deleted"
+"""What becomes of a damaged database, for who cannot salvage it."""
+
+START_ANEW = "Nothing of it could be salvaged. Move it aside to start anew; keep the file"
 """What to do with a damaged database of which nothing can be read."""
 
 _DAMAGE_IN_WORDS = ("unsupported file format", "Could not decode to UTF-8", "no such ", "values were supplied")
@@ -51,6 +54,8 @@ def translate(error: sqlite3.Error, path: Path) -> StoreError:
             return StoreDamaged(f"{path}: this file is no SQLite database. Name another path, or move the file aside")
         case sqlite3.SQLITE_CORRUPT:
             return StoreDamaged(f"{path}: the database is damaged ({error}). {KEEP_IT}")
+        case sqlite3.SQLITE_CONSTRAINT:  # our statements keep the rules of our tables, so it is the rows that do not
+            return StoreDamaged(f"{path}: the database is damaged (rows out of order: {error}). {KEEP_IT}")
         case sqlite3.SQLITE_READONLY if code == sqlite3.SQLITE_READONLY and _writable(path):
             return StoreDamaged(f"{path}: the database is damaged (its header forbids writing). {KEEP_IT}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:

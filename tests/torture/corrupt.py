@@ -1,6 +1,7 @@
 """`make corrupt`: damages databases, a page at a time, opens each, and says how much came back.
 
-A run prints its seed; `--seed` with the number of a damage that went wrong does that one again.
+A run prints its seed; `--seed` with the number of a damage that went wrong draws that one again. Event ids are random
+all the same, so that some bytes of the pages differ.
 """
 
 from __future__ import annotations

@@ -74,7 +74,9 @@ def test_damage_in_many_pages_leaves_a_queue_that_works(known: Specimen, tmp_pat
 
 
 def one_of_each_kind(found: Specimen) -> list[int]:
-    return list({kind: number for number, kind in found.kinds.items()}.values())
+    """And the pages above the others all: what hangs on one of them is found without it."""
+    above = {number for number, kind in found.kinds.items() if kind.endswith("interior")}
+    return sorted(above | set({kind: number for number, kind in found.kinds.items()}.values()))
 
 
 def test_each_kind_of_page_can_be_zeroed(known: Specimen, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import suppress
 from glob import escape
 from pathlib import Path
@@ -17,7 +18,7 @@ from edgequeue.store.salvage.image import Image
 from edgequeue.store.salvage.rebuild import Salvage, rebuild
 from edgequeue.store.salvage.shapes import SHAPES
 from edgequeue.store.salvage.trees import Forest
-from edgequeue.store.trouble import translated
+from edgequeue.store.trouble import KEEP_IT, START_ANEW, translated
 
 log = logging.getLogger("edgequeue")
 
@@ -40,8 +41,10 @@ def salvage(
     `error` where the file is somebody else's, or nothing shows that it ever was a queue; QueueBusy while another
     process is at it; StoreFull where the disk has no room for the copy.
     """
-    if _is_strangers(database) or not (was_open or _is_queue(database)):
+    if _is_strangers(database):
         raise error
+    if not (was_open or _is_queue(database)):
+        raise StoreDamaged(str(error).replace(KEEP_IT, START_ANEW)) from error
     with alone(database, opening=not was_open):
         if identity(database) != seen:
             return
@@ -104,5 +107,8 @@ def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_m
 
 
 def _words(error: StoreDamaged) -> str:
-    """What the driver says, else what we do."""
-    return str(getattr(error.__cause__, "orig", error.__cause__) or error)
+    """What the driver says, else what we do, without the path and the remedy."""
+    if error.__cause__ is not None:
+        return str(getattr(error.__cause__, "orig", error.__cause__))
+    found = re.search(r"damaged \((.+)\)\. ", str(error))
+    return found[1] if found else str(error)

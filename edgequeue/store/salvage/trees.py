@@ -181,8 +181,12 @@ def key_of(shape: Shape, row: tuple[Any, ...]) -> Key:
 
 
 def within(gaps: list[Gap], key: Key) -> bool:
-    """Whether a row of that key may have been where nothing could be read."""
-    return any(_between(low, key, high, closed=False) for low, high in gaps)
+    """Whether a row of that key may have been where nothing could be read.
+
+    A table's gap holds the row at its upper bound: what divides two pages is the largest key of the first. In a table
+    without rowids, whose keys are several columns, the divider is a row of the page above.
+    """
+    return any(_between(low, key, high, closed=len(key) == 1) for low, high in gaps)
 
 
 def _between(low: Key | None, key: Key, high: Key | None, *, closed: bool = True) -> bool:
