@@ -156,6 +156,10 @@ class DestinationView:
     learned: tuple[str, ...] = field(default=(), metadata=FOR_PEOPLE)
 
 
+MORE_LOST = "the newest part is gone, and nothing tells how many events it held"
+"""Stands at the end of the reason, where that is so."""
+
+
 @dataclass(frozen=True, slots=True)
 class SalvageView:
     """A damaged database that was salvaged into this one: how many events came back and how many were lost, where its
@@ -167,6 +171,11 @@ class SalvageView:
     lost: int
     place: str
     reason: str
+
+    @property
+    def more_lost(self) -> bool:
+        """Whether more may be lost than is counted: the newest part is gone, and nothing tells how much it was."""
+        return self.reason.endswith(MORE_LOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ def why_refused(error: EventError) -> str:
 
 def salvaged(one: SalvageView) -> str:
     """What became of a damaged database, in one line."""
-    back = f"{count(one.events, 'event')} salvaged, {one.lost:,} lost"
+    back = f"{count(one.events, 'event')} salvaged, {'at least ' * one.more_lost}{one.lost:,} lost"
     if not one.events and not one.lost:
         back = "nothing in it could be read"
     return f"{local(one.salvaged_at)}: the database was damaged, {back}"

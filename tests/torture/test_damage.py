@@ -151,10 +151,26 @@ def make(folder: Path) -> Path:
 def test_a_torn_end_of_the_log_is_no_damage(crashed: Specimen, tmp_path: Path) -> None:
     """What a power cut leaves of a commit that nobody was told of: SQLite deals with it, and no file is moved."""
     path = crashed.copy(tmp_path / "queue.db")
-    log = Path(f"{path}-wal")
-    os.truncate(log, log.stat().st_size - PAGE_BYTES - 24)
+    cut_log(path)
+    Path(f"{path}-shm").unlink()  # as old as it likes, or not there: nobody flushes it
     store = SqliteStore.open(path, clock=ManualClock())
     assert (store.salvages(), store.counts().balanced) == ([], True)
+    store.close()
+
+
+def cut_log(path: Path) -> None:
+    log = Path(f"{path}-wal")
+    os.truncate(log, log.stat().st_size - PAGE_BYTES - 24)
+
+
+def test_a_log_cut_short_where_nothing_lost_power_is_damage(crashed: Specimen, tmp_path: Path) -> None:
+    """The shared memory tells how far it went: all up to the last whole commit comes back, and more may be lost."""
+    path = crashed.copy(tmp_path / "queue.db")
+    cut_log(path)
+    found = examine(path, crashed, set(), exact=False)
+    assert (found.wrong, found.salvaged, found.back) == ([], True, len(crashed.events))
+    store = SqliteStore.open(path, clock=ManualClock())
+    assert [(one.lost, one.more_lost) for one in store.salvages()] == [(0, True)]
     store.close()
 
 

@@ -321,12 +321,19 @@ class Shop:
         return self._till.stdout.readline().strip()
 
     def arrive(self, *ids: str) -> None:
-        """Return once the service has them."""
+        """Return once the service has them and the worker has settled them."""
         deadline = time.monotonic() + BOUND_SECONDS
         never = threading.Event()
-        while not set(ids) <= set(self._service.arrived.by_id):
+        while not set(ids) <= set(self._service.arrived.by_id) or self._pending():
             assert time.monotonic() < deadline, f"{ids} did not arrive"
             never.wait(0.02)
+
+    def _pending(self) -> int:
+        connection = sqlite3.connect(self.database)
+        try:
+            return int(connection.execute("SELECT count(*) FROM pending").fetchone()[0])
+        finally:
+            connection.close()
 
     def end(self) -> str:
         """What the worker has said on its way."""

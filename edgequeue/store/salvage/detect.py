@@ -43,8 +43,6 @@ def suspicion(database: Path) -> Suspicion | None:
     if _in_use(database):
         return None
     memory = read_memory(database)
-    if not log:
-        return Suspicion("its log is missing") if memory and memory.owes else None
     with Image(database, memory=memory) as both:
         if not both.fits_log:
             return Suspicion("the log beside it belongs to another database", with_log=False)

@@ -37,7 +37,7 @@ class Frame(NamedTuple):
 class Log(NamedTuple):
     """What a log holds. `pages`: where the newest version of each page begins; `stale`: pages of which a newer one was
     damaged; `blind`: whether damaged ones do not even say which page they were; `size`: of the database, in pages;
-    `fault`: what is wrong with the log, in words, "" where nothing is.
+    `fault`: what is wrong with the log, in words, "" where nothing is; `cut`: whether its end is missing.
     """
 
     page_bytes: int
@@ -46,11 +46,12 @@ class Log(NamedTuple):
     blind: bool
     size: int
     fault: str
+    cut: bool = False
 
-
-_BLOCK = 1 << 20
 
 EMPTY = Log(0, {}, frozenset(), False, 0, "")
+
+_BLOCK = 1 << 20
 
 
 def read_log(read: Read, size: int, page_bytes: int, memory: Memory | None = None) -> Log:
@@ -58,7 +59,7 @@ def read_log(read: Read, size: int, page_bytes: int, memory: Memory | None = Non
     left of the shared memory, where nobody has the log open.
     """
     if not size:
-        return EMPTY
+        return _gone("its log is missing", memory) if memory and memory.owes else EMPTY
     header = read(0, HEADER_BYTES).ljust(HEADER_BYTES, b"\0")
     magic, _, stated = unpack_from(">3I", header)
     order, salts, seed = ">" if magic & 1 else "<", header[16:24], unpack_from(">2I", header, 24)
@@ -82,7 +83,12 @@ def _unreadable(read: Read, size: int, memory: Memory | None) -> Log:
     begun = size > HEADER_BYTES and any(any(read(at, _BLOCK)) for at in range(0, size, _BLOCK))
     if not begun and not (memory and memory.owes):
         return EMPTY
-    return EMPTY._replace(blind=True, fault="the log is damaged: nothing in it can be read")
+    return _gone("the log is damaged: nothing in it can be read", memory)
+
+
+def _gone(fault: str, memory: Memory | None) -> Log:
+    """No log, where there was one: the database is sound as it once was, unless it was about to change."""
+    return EMPTY._replace(blind=not memory or memory.mixed, fault=fault, cut=True)
 
 
 def _usual_salts(read: Read, places: Iterable[int]) -> bytes:
@@ -115,7 +121,7 @@ take it for what was left of the log's last time around."""
 
 def _view(frames: list[Frame], page_bytes: int, memory: Memory | None, *, headed: bool) -> Log:
     """What the frames come to: SQLite's own reading where it is whole, else all that fits."""
-    committed, copied = (memory.frames, memory.copied) if memory else (0, 0)
+    committed, copied, attempted = memory[:3] if memory else (0, 0, 0)
     first_bad = next((index for index, frame in enumerate(frames) if not frame.fits), len(frames))
     commits = [index for index, frame in enumerate(frames) if frame.commit]
     whole = max((index for index in commits if index < first_bad), default=-1)
@@ -125,8 +131,11 @@ def _view(frames: list[Frame], page_bytes: int, memory: Memory | None, *, headed
     torn = len(later) < 2 and headed and whole + 1 >= committed
     last = whole if torn else max((index for index in later if frames[index].fits), default=whole)
     taken = frames[: max(last + 1, committed)]
-    if len(taken) < committed and len(taken) <= copied:  # the database has gone on from there
-        return EMPTY._replace(blind=committed > copied, fault=_fault(taken, committed, headed=headed))
+    cut = len(taken) < committed
+    if cut and len(taken) <= copied:  # the database has gone on from there
+        return EMPTY._replace(blind=attempted > copied, fault=_fault(taken, committed, headed=headed), cut=True)
+    if cut and whole == last and attempted <= whole + 1:  # what is left is the database as it once was, and sound
+        taken = taken[: whole + 1]
     pages: dict[int, int] = {}
     stale: set[int] = set()
     size = 0
@@ -137,9 +146,9 @@ def _view(frames: list[Frame], page_bytes: int, memory: Memory | None, *, headed
             size = frame.commit or size
         elif frame.page:
             stale.add(frame.page)
-    blind = len(taken) < committed or any(not frame.page for frame in taken)
+    blind = (cut and len(taken) > whole + 1) or any(not frame.page for frame in taken)
     fault = "" if torn else _fault(taken, committed, headed=headed)
-    return Log(page_bytes, pages, frozenset(stale), blind, size, fault)
+    return Log(page_bytes, pages, frozenset(stale), blind, size, fault, cut)
 
 
 def _fault(taken: list[Frame], committed: int, *, headed: bool) -> str:

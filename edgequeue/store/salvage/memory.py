@@ -14,20 +14,29 @@ from typing import NamedTuple
 
 from edgequeue.store.salvage.log import checksum
 
-_COPY_BYTES, _SUMMED_BYTES, _READ_BYTES = 48, 40, 100
-"""The header is there twice, with a checksum at its end; then comes how much of the log was copied back."""
+_COPY_BYTES, _SUMMED_BYTES, _READ_BYTES = 48, 40, 132
+_COPIED_AT, _ATTEMPTED_AT = 96, 128
+"""The header is there twice, with a checksum at its end; then comes how much of the log was copied back, and after the
+marks and locks of the readers how much was going to be.
+"""
 
 _ORDER = "<" if sys.byteorder == "little" else ">"
 
 
 class Memory(NamedTuple):
     """`frames`: how many the log has up to the last commit; `copied`: how many of them stand in the database as well;
-    `salts`: those of the log that is meant.
+    `attempted`: of how many some may; `salts`: those of the log that is meant.
     """
 
     frames: int
     copied: int
+    attempted: int
     salts: bytes
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the database was in the middle of being brought up to date."""
+        return self.attempted > self.copied
 
     @property
     def owes(self) -> bool:
@@ -48,4 +57,5 @@ def read_memory(database: Path) -> Memory | None:
         return None
     if checksum(data[:_SUMMED_BYTES], (0, 0), _ORDER) != unpack_from("=2I", data, _SUMMED_BYTES):
         return None
-    return Memory(unpack_from("=I", data, 16)[0], unpack_from("=I", data, 2 * _COPY_BYTES)[0], data[32:40])
+    frames, copied, attempted = (unpack_from("=I", data, at)[0] for at in (16, _COPIED_AT, _ATTEMPTED_AT))
+    return Memory(frames, copied, max(copied, attempted), data[32:40])

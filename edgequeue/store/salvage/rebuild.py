@@ -18,6 +18,7 @@ from edgequeue.store.salvage.naming import name_destinations
 from edgequeue.store.schema import create_file, ensure_schema
 from edgequeue.store.sqlite import Database
 from edgequeue.store.upkeep import new_queue_id, stamp
+from edgequeue.views import MORE_LOST
 
 _SALVAGED = Problem("not_recorded", "the file was damaged before the answer was recorded")
 
@@ -84,7 +85,11 @@ def _fill(
     lost = _settle(connection, image, copied, damaged, least_mark)
     events = connection.execute("SELECT count(*) FROM events").fetchone()[0]
     where = states.gap_words(copied.gaps) if flawed else ""
-    words = "; ".join(dict.fromkeys(one for one in (reason, image.log.fault, where and f"in {where}") if one))
+    end_is_gone = image.log.cut or (flawed and any(high is None for _, high in copied.gaps["events"]))
+    if least_mark:  # whoever has it open knows what it gave
+        end_is_gone = False
+    parts = (reason, image.log.fault, where and f"in {where}", MORE_LOST if end_is_gone else "")
+    words = "; ".join(dict.fromkeys(one for one in parts if one))
     mark = connection.execute("SELECT pruned_through FROM queue").fetchone()[0]
     row = (copied.queue_id, mark, wall_ms, events, lost.all, lost.unplaced, str(place), words)
     connection.execute(

@@ -1,8 +1,9 @@
 """What each event came to, from the rows that are left; and books that balance.
 
 What a tree led to is believed. A row of a page adrift may be older than what became of the event, so there an
-acceptance or an end on record weighs more. An event of which nothing is left but itself goes out again only where its
-place in the work list could not be read; otherwise it had ended, and how is lost.
+acceptance or an end on record weighs more. An event of which nothing is left but itself goes out again where its place
+in the work list could not be read, or where all that could speak of its end was read and does not; otherwise it had
+ended, and how is lost.
 """
 
 from __future__ import annotations
@@ -52,16 +53,18 @@ def settle_adrift(target: sqlite3.Connection) -> None:
 def settle_stateless(target: sqlite3.Connection, copied: Copied, now_ms: int) -> None:
     """Events of which neither place nor end could be read."""
     gaps = copied.gaps
+    all_ends_read = not (gaps["requests"] or gaps["endings"])
     adrift = {row[0] for row in target.execute("SELECT sequence FROM adrift")}
     for sequence, destination, priority, surely in target.execute(_STATELESS).fetchall():
-        if within(gaps["pending"], (destination, priority, sequence)):
+        old = sequence in adrift and sequence <= (copied.pruned_through or 0)
+        if within(gaps["pending"], (destination, priority, sequence)) or (all_ends_read and surely is None and not old):
             target.execute(
                 "INSERT INTO pending (destination, priority, sequence) VALUES (?, ?, ?)",
                 (destination, priority, sequence),
             )
         elif surely is not None:
             continue  # covered as accepted; a refusal would have left an end or a place in the work list
-        elif sequence in adrift and sequence <= (copied.pruned_through or 0):
+        elif old:
             target.execute("DELETE FROM events WHERE sequence = ?", (sequence,))
         elif within(gaps["endings"], (sequence,)):
             target.execute(
