@@ -380,3 +380,15 @@ def test_till_and_worker_go_on_where_the_file_was_zeroed(tmp_path: Path, kept: i
     assert [salvage.lost for salvage in status.salvages] == [1]
     ledger = status.ledger
     assert (ledger.enqueued, ledger.lost, ledger.delivered, ledger.balanced) == (3, 1, 2, True)
+
+
+def test_a_database_deleted_beside_its_log_is_not_counted_twice(tmp_path: Path) -> None:
+    """What had been delivered may go out again, as nothing is left that says so; it is one event all the same."""
+    with shop(tmp_path) as one:
+        one.database.unlink()
+        one.arrive(one.sell())
+        one.end()
+    with EventQueue.open(one.config) as queue:
+        status = queue.status()
+    assert (status.ledger.enqueued, status.ledger.delivered, status.ledger.balanced) == (2, 2, True)
+    assert [Path(salvage.place).exists() for salvage in status.salvages] == [True]

@@ -118,7 +118,7 @@ def _settle(connection: sqlite3.Connection, image: Image, copied: Copied, damage
     copied.queue_id = copied.queue_id or _queue_id_in_payloads(connection) or new_queue_id()
     now_ms = connection.execute("SELECT coalesce(max(enqueued_ms), 0) FROM events").fetchone()[0]
     states.settle_adrift(connection)
-    states.settle_stateless(connection, copied, now_ms)
+    revived = states.settle_stateless(connection, copied, now_ms)
     states.settle_bodiless(connection, now_ms)
     states.close_requests(connection, encode_problem(_SALVAGED) or "")
     numbers = [number for (number,) in connection.execute("SELECT id FROM destinations")]
@@ -131,6 +131,8 @@ def _settle(connection: sqlite3.Connection, image: Image, copied: Copied, damage
         for number in numbers:
             states.recount(connection, number)
         rest = mark - states.accounted(connection) - old_unplaced
+    elif rest < 0:
+        rest += states.uncount(connection, revived, -rest)
     mark, rest = max(mark, mark - rest), max(rest, 0)
     unplaced = rest
     if len(numbers) == 1:

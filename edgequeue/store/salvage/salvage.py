@@ -91,7 +91,8 @@ def _remade(database: Path, error: StoreDamaged, found: Suspicion | None, wall_m
     try:
         with translated(part):
             seen = found or Suspicion(_words(error))
-            made = rebuild(database, part, place, seen, wall_ms=wall_ms, least_mark=least_mark)
+            kept = place if database.exists() else Path(f"{place}-wal")
+            made = rebuild(database, part, kept, seen, wall_ms=wall_ms, least_mark=least_mark)
         exchange(database, part, place)
     except StoreFull as full:
         text = f"{database}: damaged, and the disk has no room for a copy of what can be read"

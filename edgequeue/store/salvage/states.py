@@ -9,6 +9,7 @@ ended, and how is lost.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 
 from edgequeue.model import ENDED
 from edgequeue.store.salvage.copying import Copied
@@ -50,8 +51,9 @@ def settle_adrift(target: sqlite3.Connection) -> None:
     )
 
 
-def settle_stateless(target: sqlite3.Connection, copied: Copied, now_ms: int) -> None:
-    """Events of which neither place nor end could be read."""
+def settle_stateless(target: sqlite3.Connection, copied: Copied, now_ms: int) -> Counter[int]:
+    """Events of which neither place nor end could be read. How many go out again, by destination."""
+    revived: Counter[int] = Counter()
     gaps = copied.gaps
     all_ends_read = not (gaps["requests"] or gaps["endings"])
     adrift = {row[0] for row in target.execute("SELECT sequence FROM adrift")}
@@ -62,6 +64,7 @@ def settle_stateless(target: sqlite3.Connection, copied: Copied, now_ms: int) ->
                 "INSERT INTO pending (destination, priority, sequence) VALUES (?, ?, ?)",
                 (destination, priority, sequence),
             )
+            revived[destination] += 1
         elif surely is not None:
             continue  # covered as accepted; a refusal would have left an end or a place in the work list
         elif old:
@@ -80,6 +83,20 @@ def settle_stateless(target: sqlite3.Connection, copied: Copied, now_ms: int) ->
                 "UPDATE destinations SET delivered = max(delivered - 1, 0), lost = lost + 1 WHERE id = ?",
                 (destination,),
             )
+    return revived
+
+
+def uncount(target: sqlite3.Connection, revived: Counter[int], excess: int) -> int:
+    """Where the books hold more events than were given, those that go out again had been counted as delivered. How
+    many were taken from there.
+    """
+    taken = 0
+    for destination, count in revived.items():
+        (delivered,) = target.execute("SELECT delivered FROM destinations WHERE id = ?", (destination,)).fetchone()
+        less = min(count, delivered, excess - taken)
+        target.execute("UPDATE destinations SET delivered = delivered - ? WHERE id = ?", (less, destination))
+        taken += less
+    return taken
 
 
 def settle_bodiless(target: sqlite3.Connection, now_ms: int) -> None:
