@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgequeue.clock import moment
 from edgequeue.errors import ConfigError
+from edgequeue.lazily import importing
 from edgequeue.model import Status
 from edgequeue.retry import until_opening
 from edgequeue.store.base import DestinationRow, EventFilter, Store
@@ -28,7 +29,8 @@ class Looking:
 
     def status(self) -> QueueStatus:
         """Ledger, destinations and worker at this moment, with a sentence that says why nothing is sent."""
-        from edgequeue.explain import destination_view, why
+        with importing():
+            from edgequeue.explain import destination_view, why
 
         store = self._store
         now_ms = store.now_ms()

@@ -15,6 +15,7 @@ from edgequeue.capacity import Capacity
 from edgequeue.clock import Clock
 from edgequeue.errors import ConfigError, InvalidEvent, QueueClosed
 from edgequeue.given import as_priority, as_reference, check_place
+from edgequeue.lazily import importing
 from edgequeue.looking import Looking
 from edgequeue.model import Draft, Priority, Status
 from edgequeue.store.base import Store
@@ -224,7 +225,8 @@ class EventQueue(Looking):
 
     def start(self, kind: str = "embedded") -> None:
         """Drain in the background until `stop` or `close`. Does nothing when it is started already."""
-        from edgequeue.runner import Runner
+        with importing():
+            from edgequeue.runner import Runner
 
         self.target(next(iter(self.destinations), None))
         with self._turn:
@@ -273,8 +275,9 @@ class EventQueue(Looking):
         the service asked for is not. Without a timeout it ends when every destination with events has to wait; with
         one, waits are honoured until the queue is empty or the time is up.
         """
-        from edgequeue.runner import Runner
-        from edgequeue.sync import sync
+        with importing():
+            from edgequeue.runner import Runner
+            from edgequeue.sync import sync
 
         self.target(destination or next(iter(self.destinations), None))
         runner = Runner(self._store, self._enabled(destination), self._transport, self._keep, "sync", self._callbacks)

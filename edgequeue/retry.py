@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from itertools import islice
 
+from edgequeue.lazily import importing
 from edgequeue.model import Problem
 
 RETRY_AFTER_SECONDS_MAX = 3600.0
@@ -34,7 +35,8 @@ class RetryPolicy:
 
     def ceiling_seconds(self, failures: int) -> float:
         """The longest wait after this many failures in a row (1 or more)."""
-        from backoff import expo  # pulls in asyncio (30 ms, 10 MB): only who waits pays for it
+        with importing():
+            from backoff import expo  # pulls in asyncio (30 ms, 10 MB): only who waits pays for it
 
         curve = expo(base=self.factor, factor=self.base_seconds, max_value=self.cap_seconds)
         next(curve)  # the library's generators yield once before the first value

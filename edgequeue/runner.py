@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgequeue.destinations.base import Destination
+from edgequeue.lazily import importing
 from edgequeue.model import Batch
 from edgequeue.outcome import Settlement
 from edgequeue.retry import Hold, HoldState
@@ -65,7 +66,8 @@ class Runner:
 
     def watch_network(self) -> None:
         """End the waits of those who are offline when the machine's network changes, where the system tells."""
-        from edgequeue.network import NetworkWatch
+        with importing():
+            from edgequeue.network import NetworkWatch
 
         def changed() -> None:
             for worker in self.workers:
@@ -116,7 +118,8 @@ class Runner:
 
 def over_http(destination: Destination) -> Sender:
     """The real transport for a destination, with its time-outs, certificates and proxy."""
-    from edgequeue.transport import HttpxTransport
+    with importing():
+        from edgequeue.transport import HttpxTransport
 
     return HttpxTransport(
         connect_timeout_seconds=destination.connect_timeout_seconds,

@@ -15,6 +15,7 @@ from edgequeue.auth.ims_answers import Token, reading, unanswered
 from edgequeue.auth.tokens import Tokens
 from edgequeue.clock import Clock, SystemClock
 from edgequeue.errors import ConfigError, MaybeSent, TransportError
+from edgequeue.lazily import importing
 from edgequeue.model import HttpRequest, Problem
 from edgequeue.sender import Sender, host_of, is_loopback
 
@@ -117,7 +118,8 @@ class Ims:
 
 def _mark(secret: str) -> bytes:
     """Stands for a secret in memory, to see whether it has changed."""
-    from hashlib import sha256  # loads OpenSSL's library: only who fetches a token pays for it
+    with importing():
+        from hashlib import sha256  # loads OpenSSL's library: only who fetches a token pays for it
 
     return sha256(secret.encode()).digest()
 

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import orjson
 
+from edgequeue.lazily import importing
+
 JSON_TYPE = "application/json"
 SMILE_TYPE = "application/x-jackson-smile"
 
@@ -71,7 +73,8 @@ class SmileFraming:
     shrinks_by = 3  # measured: to a half, and to a third with shared values
 
     def __init__(self, key: str, *, shared_values: bool) -> None:
-        from edgequeue.destinations.smile import Packing, encode
+        with importing():
+            from edgequeue.destinations.smile import Packing, encode
 
         self._encode = encode
         self._packing = Packing

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgequeue.clock import Clock, SystemClock, queue_time, wall_time
 from edgequeue.errors import ConfigError, FileReplaced, StoreDamaged, StoreError
+from edgequeue.lazily import importing
 from edgequeue.learning import Learned
 from edgequeue.model import Claimed, Draft, Priority
 from edgequeue.outcome import Death
@@ -21,6 +22,7 @@ from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.delivery import Delivery
 from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
 from edgequeue.store.intake import Intake, Spool
+from edgequeue.store.mark import read_mark
 from edgequeue.store.mending import Mending, mending, mending_pages, salvaging
 from edgequeue.store.readonly import ReadOnlyDatabase, is_for_looking
 from edgequeue.store.reserve import Reserve
@@ -100,6 +102,7 @@ class SqliteStore(Mending):
             store = cls(database, clock, looking=looking)
             if checked:
                 store.verify()
+            store.vouch()
         except BaseException:
             database.close()
             raise
@@ -107,12 +110,15 @@ class SqliteStore(Mending):
 
     def reopen(self) -> None:
         database, writable = self._database, self._database.writable
+        marked = read_mark(database.path)
         self._leaving(lambda: ensure_schema(database))
         ids, clock = self._leaving(lambda: open_books(database, self._device_clock, writing=writable))
         self.queue_id, self._ids, self._clock = ids.current, ids, clock
         self._books, self._upkeep = Books(database, clock), Upkeep(database, ids, clock, self._reserve)
         self._archive: Archive | None = None
         self._intake.take_over(self.queue_id, clock)
+        if writable:
+            self._intake.compare(marked)
         self._delivery.take_over(ids)
         if self._types:
             self._books.adopt(self._types)
@@ -123,6 +129,10 @@ class SqliteStore(Mending):
         found = self._upkeep.check(CHECK_SECONDS)
         if found:
             raise StoreDamaged(f"{self.path}: the database is damaged ({found[0]}). {KEEP_IT}")
+
+    def vouch(self) -> None:
+        if self._database.writable and not self._looking:
+            self._intake.vouch()
 
     # --- taking events in ---------------------------------------------------------------------------------------------
 
@@ -349,11 +359,13 @@ class SqliteStore(Mending):
 
     def close(self) -> None:
         self._database.close()
+        self._intake.close()
         self._reserve.restore()  # the log has gone with the last connection
 
     def _archived(self) -> Archive:
         if self._archive is None:
-            from edgequeue.store.archive import Archive  # SQLAlchemy: 120 ms that who only enqueues never pays
+            with importing():
+                from edgequeue.store.archive import Archive  # SQLAlchemy: 120 ms that who only enqueues never pays
 
             self._archive = Archive(self._database, self._ids)
         return self._archive

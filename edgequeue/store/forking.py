@@ -11,6 +11,8 @@ import threading
 import weakref
 from typing import Protocol
 
+import edgequeue.lazily  # noqa: F401  (see _before_fork)
+
 
 class Forks(Protocol):
     """What is told before and after a fork."""
@@ -36,7 +38,7 @@ def opened(database: Forks) -> None:
 
 def _before_fork() -> None:
     # Hooks run in the reverse order of their registration. The logging library takes its lock in one: it has to come
-    # after this, because whoever holds a lock of ours may log. So it is imported above.
+    # after this, because whoever holds a lock of ours may log, or import something. So both are imported above.
     _fork_turn.acquire()
     for database in list(OPEN):
         database.before_fork()

@@ -21,11 +21,13 @@ from typing import BinaryIO
 from zlib import crc32
 
 from edgequeue.clock import QueueClock
-from edgequeue.errors import FileReplaced, StoreError, StoreFull
+from edgequeue.errors import FileReplaced, StoreDamaged, StoreError, StoreFull
 from edgequeue.model import EVENT_ID_LENGTH, Claimed, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
+from edgequeue.store.mark import Mark
 from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database, release
+from edgequeue.store.trouble import KEEP_IT
 
 CHUNK_EVENTS, CHUNK_BYTES = 256, 256 * 1024
 """A bulk put goes to the driver in chunks of this size, whichever comes first; larger ones are no faster and take more
@@ -69,6 +71,7 @@ class Intake:
     def __init__(self, database: Database, reserve: Reserve) -> None:
         self._database = database
         self._reserve = reserve
+        self._mark = Mark(database.path)
         self._group: GroupCommit[Put, str] = GroupCommit(self._commit_one, self._commit_group)
 
     def put(self, destination: int, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
@@ -107,6 +110,7 @@ class Intake:
         except FileReplaced:
             self._take_back(sequence - 1, len(ids))
             raise
+        self._mark.note(sequence - 1)
         return ids
 
     def take_over(self, queue_id: str, clock: QueueClock) -> None:
@@ -115,6 +119,22 @@ class Intake:
         with self._database.read() as connection:
             self.last_sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0] - 1
 
+    def compare(self, marked: tuple[str, int] | None) -> None:
+        """StoreDamaged where the mark, read before, tells of events that this file of the same queue never had."""
+        if marked is not None and marked[0] == self._queue_id and marked[1] > self.last_sequence:
+            many = marked[1] - self.last_sequence
+            gone = "newest event is" if many == 1 else f"newest {many:,} events are"
+            text = f"its {gone} gone: its log was deleted, or an older copy put in its place"
+            raise StoreDamaged(f"{self._database.path}: the database is damaged ({text}). {KEEP_IT}")
+
+    def vouch(self) -> None:
+        """What the database holds is all that was given: from here on the mark says the same."""
+        self._mark.begin(self._queue_id, self.last_sequence)
+
+    def close(self) -> None:
+        """Give the mark's file back."""
+        self._mark.close()
+
     def note(self, claimed: Sequence[Claimed]) -> None:
         """Events that somebody else may have stored."""
         if claimed:
@@ -122,6 +142,7 @@ class Intake:
 
     def reset_after_fork(self) -> None:
         self._group.reset_after_fork()
+        self._mark.reset_after_fork()
 
     @property
     def mutex(self) -> threading.Lock:
@@ -135,12 +156,14 @@ class Intake:
             with self._database.transaction(deadline) as connection:
                 if not self._reserve.stands():
                     self._reserve.admit(connection)
-                return self._insert_one(connection, *put)
+                event_id = self._insert_one(connection, *put)
+            self._mark.note(self.last_sequence)
         except FileReplaced:
             self._take_back(self.last_sequence, 1)
             raise
         finally:
             release(self._database.write_turn)
+        return event_id
 
     def _take_back(self, last: int, count: int) -> None:
         """Delete what was committed to a file that has lost its name. It is stored anew, as another event: where the
@@ -171,6 +194,7 @@ class Intake:
                 self._reserve.admit(connection)
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
                 ids = self._insert(connection, sequence, puts)
+            self._mark.note(self.last_sequence)
         except FileReplaced:
             self._take_back(self.last_sequence, len(ids))
             raise

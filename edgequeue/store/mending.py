@@ -17,10 +17,12 @@ from typing import Any, TypeVar, cast
 
 from edgequeue.clock import Clock
 from edgequeue.errors import EdgeQueueError, FileReplaced, NotAQueue, QueueBusy, StoreDamaged
+from edgequeue.lazily import importing
 from edgequeue.store.forking import OPEN
 from edgequeue.store.identity import Identity, identity, in_exchange
 from edgequeue.store.ids import QueueIds
 from edgequeue.store.intake import Intake
+from edgequeue.store.mark import read_mark
 from edgequeue.store.schema import create_file
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
@@ -79,6 +81,10 @@ class Mending:
         """A quick check. StoreDamaged for what it finds."""
 
     @abstractmethod
+    def vouch(self) -> None:
+        """The file is sound: the mark may say what it says."""
+
+    @abstractmethod
     def wall_ms(self) -> int:
         """The device's wall clock."""
 
@@ -100,7 +106,8 @@ class Mending:
                     self.reopen()
                 else:
                     if strayed:
-                        from edgequeue.store.strayed import bring_home
+                        with importing():
+                            from edgequeue.store.strayed import bring_home
 
                         bring_home(self._database)
                     self._database.abandon()
@@ -108,6 +115,7 @@ class Mending:
             except BaseException:
                 self._database.abandon(known)  # whatever is there, it is not open: the next use tries again
                 raise
+            self.vouch()
             self.generation += 1
             _say(self._database.path, before, self._ids, unsent)
 
@@ -127,13 +135,15 @@ class Mending:
                 self.verify()
         except BaseException:
             self._database.let_go()
+            self._database.identity = None  # what is salvaged now has another file
             raise
 
     def mend_rows(self, error: Exception, seen: int) -> None:
         """An error that no sound row leads to: where rows are found that cannot be right, that is damage too."""
         if isinstance(error, EdgeQueueError) or time.monotonic() < self._again_at or not self._database.writable:
             raise error
-        from edgequeue.store.salvage.salvage import flaws
+        with importing():
+            from edgequeue.store.salvage.salvage import flaws
 
         found = flaws(self._database.path)
         self._database.let_go()  # reading the file gave up SQLite's locks on it
@@ -150,7 +160,8 @@ class Mending:
         self._patience = min(2 * self._patience, AGAIN_SECONDS_MAX)
 
     def _salvage(self, error: StoreDamaged, known: Identity | None) -> None:
-        from edgequeue.store.salvage.salvage import salvage
+        with importing():
+            from edgequeue.store.salvage.salvage import salvage
 
         left = self._again_at - time.monotonic()
         if left > 0:
@@ -252,16 +263,19 @@ Opened = TypeVar("Opened")
 def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened:
     """Open a file, and where it is damaged salvage it first. `opened(checked=…)`: with a quick check, or without.
 
-    A database that was closed properly costs two looks at the directory here.
+    A database that was closed properly costs three looks at the directory here.
     """
-    left = os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-shm")  # noqa: PTH110 (0.5 us each)
+    sides = os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-shm")  # noqa: PTH110 (0.5 us each)
+    left = sides or _is_emptied(path)
     if in_exchange(path):
-        from edgequeue.store.salvage.aside import finish_plan
+        with importing():
+            from edgequeue.store.salvage.aside import finish_plan
 
         finish_plan(path)
     seen = identity(path)
     if left:
-        from edgequeue.store.salvage.detect import suspicion, was_left
+        with importing():
+            from edgequeue.store.salvage.detect import suspicion, was_left
 
         found = suspicion(path)
         left = was_left(path)
@@ -280,8 +294,16 @@ def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened
     return opened(checked=False)
 
 
+def _is_emptied(path: Path) -> bool:
+    """Whether a queue was in this file, of which nothing is left."""
+    with suppress(FileNotFoundError):
+        return os.stat(path).st_size == 0 and read_mark(path) is not None  # noqa: PTH116 (as above)
+    return False
+
+
 def _salvage_closed(path: Path, error: StoreDamaged, clock: Clock, seen: Identity | None) -> None:
-    from edgequeue.store.salvage.salvage import salvage
+    with importing():
+        from edgequeue.store.salvage.salvage import salvage
 
     with _turn.lock:
         salvage(path, error, clock.wall_ms(), seen)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNew, StoreDamaged
+from edgequeue.lazily import importing
 from edgequeue.store.backup import backup_before
 from edgequeue.store.identity import refuse_empty
 from edgequeue.store.latest import STATEMENTS
@@ -123,9 +124,10 @@ def migrations_dir() -> Path:
 
 def _upgrade(database: Database, found: str) -> None:
     """Run the migrations in one transaction; a failure leaves the tables as they were."""
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
+    with importing():
+        from alembic import command
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
@@ -171,8 +173,9 @@ def _migration_engine(database: Database) -> Engine:
     The driver must not open or close transactions around DDL (isolation_level None in `connect`) and BEGIN IMMEDIATE
     must be ours: with the defaults a migration that fails halfway leaves half of its tables and an empty version.
     """
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.pool import StaticPool
+    with importing():
+        from sqlalchemy import create_engine, event
+        from sqlalchemy.pool import StaticPool
 
     def opened() -> sqlite3.Connection:
         connection = database.connect()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edgequeue.errors import FileReplaced, QueueBusy, QueueClosed, SchemaTooNew, StoreError
+from edgequeue.lazily import importing
 from edgequeue.store.connecting import NEVER_CLOSED, PAGE_BYTES, connect, keep_for_ever, patiently
 from edgequeue.store.forking import OPEN, opened
 from edgequeue.store.identity import Identity, Quiet, identity, in_exchange, refuse_empty, sides
@@ -134,8 +135,9 @@ class Database:
     def engine(self) -> Engine:
         """SQLAlchemy's door to the same file, for queries and administration; imported when first asked for."""
         if self._engine is None:
-            from sqlalchemy import create_engine
-            from sqlalchemy.pool import NullPool
+            with importing():
+                from sqlalchemy import create_engine
+                from sqlalchemy.pool import NullPool
 
             self._engine = create_engine("sqlite://", creator=lambda: self.connect(writing=False), poolclass=NullPool)
         return self._engine

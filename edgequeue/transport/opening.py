@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgequeue.errors import NotSent
+from edgequeue.lazily import importing
 
 if TYPE_CHECKING:
     import ssl
@@ -29,9 +30,12 @@ class Opening:
 
     def client(self, context: ssl.SSLContext) -> httpx.Client:
         """A client with one connection at most. NotSent, code "settings", when the proxy's address makes no sense."""
-        from http.cookiejar import CookieJar, DefaultCookiePolicy
+        with importing():
+            import encodings.idna  # noqa: F401  (the first look-up of a name brings it)
+            from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-        import httpx
+            import httpcore  # noqa: F401  (the first client brings it)
+            import httpx
 
         try:
             return httpx.Client(
@@ -50,9 +54,10 @@ class Opening:
 
     def tls_context(self) -> ssl.SSLContext:
         """What verifies the services. NotSent when a file cannot be used: that may be mended, and the queue waits."""
-        import ssl
+        with importing():
+            import ssl
 
-        import httpx
+            import httpx
 
         used = f"ca_file {self.ca_file}"
         try:
@@ -67,6 +72,7 @@ class Opening:
 
     def goes_direct(self) -> bool:
         """Whether no proxy is set, here or in the environment, for any host."""
-        from urllib.request import getproxies  # brings ssl along, and httpx has long loaded it by then
+        with importing():
+            from urllib.request import getproxies  # brings ssl along, and httpx has long loaded it by then
 
         return not self.proxy and not getproxies().keys() - {"no"}  # NO_PROXY is listed as if it were one

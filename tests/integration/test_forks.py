@@ -200,3 +200,33 @@ os.kill(os.getpid(), signal.SIGKILL)
         ids = out.split()
     assert len(ids) == len(set(ids)) == 80
     assert counted(tmp_path / "queue.db") == 81
+
+
+FORK_WHILE_IMPORTING = """
+import os, sys, threading
+from pathlib import Path
+from edgequeue.lazily import importing
+folder = Path(sys.argv[1])
+words = "import __main__; __main__.begun.set(); __main__.forking.wait(); done = range(10**6)"
+(folder / "slow_module.py").write_text(words)
+sys.path.insert(0, str(folder))
+begun, forking = threading.Event(), threading.Event()
+def load():
+    with importing():
+        import slow_module
+threading.Thread(target=load).start()
+begun.wait()
+forking.set()
+child = os.fork()  # Python does not wait for the import, and the module would be locked in the child for ever
+import slow_module
+if child == 0:
+    os._exit(len(slow_module.done) != 10**6)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_fork_waits_for_an_import_under_way(tmp_path: Path) -> None:
+    """A worker's thread imports what it needs first when it needs it: the child must be able to as well."""
+    command = [sys.executable, "-c", FORK_WHILE_IMPORTING, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BOUND_SECONDS)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -14,6 +14,7 @@ from edgequeue import AdobeEdge, EventQueue
 from edgequeue.store.base import EventFilter
 from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.facade import SqliteStore
+from edgequeue.store.mark import mark_path
 from edgequeue.testing import ManualClock
 from tests.support import WEB, put
 from tests.torture.damage import SIDES
@@ -22,7 +23,9 @@ FRAME_BYTES = PAGE_BYTES + 24
 
 
 class Killed:
-    """The files of a queue that was killed: `early` events stand in the database, `late` ones in its log alone."""
+    """The files of a queue that was killed: `early` events stand in the database, `late` ones in its log alone. Without
+    its `mark`, as after a power cut.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "killed.db"
@@ -35,6 +38,7 @@ class Killed:
         connection.close()
         self.late = put(store, 20)
         self._copied(live, self.path)
+        self.mark = mark_path(live).read_bytes()
         store.close()
 
     def _copied(self, source: Path, to: Path) -> None:

@@ -29,7 +29,7 @@ from edgequeue.store.base import EventFilter
 from edgequeue.store.facade import SqliteStore
 from edgequeue.testing import ManualClock
 from tests.integration.scripts import BOUND_SECONDS, finish, start
-from tests.support import ACCEPTED, TIMEOUT_SECONDS, WEB, answer, claim, draft, lease_of, put, send
+from tests.support import ACCEPTED, TIMEOUT_SECONDS, WEB, answer, claim, draft, lease_of, put, send, sequence_of
 
 SIDES = ("", "-wal", "-shm", f".{WEB}.lease")
 
@@ -205,7 +205,7 @@ def test_a_file_that_nobody_else_may_read_stays_one(running: SqliteStore) -> Non
 def test_a_backup_that_is_put_back_is_used_from_then_on(
     running: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No two events have one id, although sequences are given again."""
+    """No two events have one id, no sequence is given again, and what is not in the backup is counted as lost."""
     (first,) = put(running)
     sqlite3.connect(running.path).backup(sqlite3.connect(tmp_path / "backup.db"))
     (gone,) = put(running)
@@ -213,8 +213,10 @@ def test_a_backup_that_is_put_back_is_used_from_then_on(
     shutil.move(tmp_path / "backup.db", running.path)
     (new,) = put(running)
     assert there(running.path) == [first, new]
-    assert new != gone
-    assert "of the same queue" in caplog.text
+    assert sequence_of(new) == sequence_of(gone) + 1
+    ledger = running.counts()
+    assert (ledger.enqueued, ledger.lost, ledger.pending, ledger.balanced) == (3, 1, 2, True)
+    assert "newest event is gone" in caplog.text
 
 
 @pytest.mark.parametrize("table", ["recipes", "events"])

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from edgequeue.store.mark import read_mark
 from edgequeue.store.salvage.copying import queue_row, roots
 from edgequeue.store.salvage.image import Image, is_page
 from edgequeue.store.salvage.memory import Memory, read_memory
@@ -39,7 +40,9 @@ def suspicion(database: Path) -> Suspicion | None:
     """
     log = _size(database, "-wal")
     if _size(database) == 0:
-        return Suspicion("the database is missing or empty, and its log is there") if log else None
+        if not log:
+            return Suspicion("the file is empty") if database.exists() and read_mark(database) else None
+        return Suspicion("the database is missing or empty, and its log is there")
     if _in_use(database):
         return None
     memory = read_memory(database)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgequeue.model import Problem
 from edgequeue.store.encoding import encode_problem
+from edgequeue.store.mark import read_mark
 from edgequeue.store.salvage import states
 from edgequeue.store.salvage.copying import Copied, copy_rows
 from edgequeue.store.salvage.detect import Suspicion
@@ -75,18 +76,23 @@ def _fill(
     wall_ms: int,
     least_mark: int,
 ) -> Salvage:
+    was_open = least_mark > 0
     # Whatever happens to this file before it is whole, it is made again: no log, no flush until the end.
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("BEGIN IMMEDIATE")
     copied = copy_rows(image, connection)
+    marked = read_mark(damaged)
+    if marked is not None and copied.queue_id in (marked[0], None):
+        copied.queue_id = marked[0]
+        least_mark = max(least_mark, marked[1])
     flawed = bool(image.log.fault or image.missing or copied.unread_pages or copied.bad_rows)
     lost = _settle(connection, image, copied, damaged, least_mark)
     events = connection.execute("SELECT count(*) FROM events").fetchone()[0]
     where = states.gap_words(copied.gaps) if flawed else ""
     end_is_gone = image.log.cut or (flawed and any(high is None for _, high in copied.gaps["events"]))
-    if least_mark:  # whoever has it open knows what it gave
+    if was_open:  # then we know what was given
         end_is_gone = False
     parts = (reason, image.log.fault, where and f"in {where}", MORE_LOST if end_is_gone else "")
     words = "; ".join(dict.fromkeys(one for one in parts if one))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgequeue.errors import StoreDamaged, StoreError, StoreFull
 from edgequeue.store.identity import Identity, identity
+from edgequeue.store.mark import read_mark
 from edgequeue.store.salvage import states
 from edgequeue.store.salvage.aside import alone, exchange, new_place, writers_out
 from edgequeue.store.salvage.copying import proven, roots, strangers
@@ -74,9 +75,11 @@ def _is_strangers(database: Path) -> bool:
 
 
 def _is_queue(database: Path) -> bool:
-    """Whether it ever was one of ours, with its log or without; else whether nothing in it is anybody's, or a worker's
-    lease tells of a queue of this name.
+    """Whether it ever was one of ours, with its log or without; else whether nothing in it is anybody's, or a mark or a
+    worker's lease tells of a queue of this name.
     """
+    if read_mark(database) is not None:
+        return True
     for with_log in (True, False):
         with Image(database, with_log=with_log) as image:
             if proven(image):

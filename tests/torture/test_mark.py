@@ -1,0 +1,117 @@
+"""The mark beside the database: by it events are counted of which nothing else is left, and it harms nobody."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgequeue.store.facade import SqliteStore
+from edgequeue.store.mark import Mark, mark_path, read_mark
+from edgequeue.views import Ledger
+from tests.support import put, sequence_of
+from tests.torture.test_damaged_logs import Killed, killed, moved_aside, opened, quiet
+
+__all__ = ["killed", "quiet"]
+
+GIVEN = 40
+"""By the fixture: 20 events in the database, then 20 in its log."""
+
+
+def copy_with_mark(killed: Killed, folder: Path) -> Path:
+    """A copy of the queue that was killed, with its mark."""
+    path = killed.copy(folder)
+    mark_path(path).write_bytes(killed.mark)
+    return path
+
+
+def ledger_of(path: Path) -> Ledger:
+    store = opened(path)
+    try:
+        return store.counts()
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("what", ["the log", "the log and its memory", "half of the log", "all of the file"])
+def test_events_whose_rows_are_gone_are_counted_as_lost(killed: Killed, tmp_path: Path, what: str) -> None:
+    """Nothing in the files that are left tells of them."""
+    path = copy_with_mark(killed, tmp_path)
+    log, memory = Path(f"{path}-wal"), Path(f"{path}-shm")
+    if what == "half of the log":
+        os.truncate(log, log.stat().st_size // 2)
+    else:
+        log.unlink()
+    if what != "the log":
+        memory.unlink()
+    if what == "all of the file":
+        path.write_bytes(b"")
+    ledger = ledger_of(path)
+    assert (ledger.enqueued, ledger.balanced) == (GIVEN, True)
+    assert ledger.lost == GIVEN - ledger.pending > 0
+    assert moved_aside(path) != []
+
+
+def test_a_file_cut_short_after_it_was_closed_has_what_it_lost_counted(tmp_path: Path) -> None:
+    """Also the newest pages, of which no other page knows how many events they held."""
+    path = tmp_path / "queue.db"
+    store = opened(path)
+    put(store, GIVEN)
+    store.close()
+    os.truncate(path, path.stat().st_size * 2 // 3)
+    ledger = ledger_of(path)
+    assert (ledger.enqueued, ledger.balanced) == (GIVEN, True)
+
+
+def test_no_sequence_is_given_twice_after_the_newest_part_was_lost(killed: Killed, tmp_path: Path) -> None:
+    """What is in a service's books under an id stays one event's."""
+    path = copy_with_mark(killed, tmp_path)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    store = opened(path)
+    (new,) = put(store)
+    store.close()
+    assert sequence_of(new) == GIVEN + 1
+
+
+def test_the_mark_follows_each_way_in(tmp_path: Path) -> None:
+    """One event, several threads' events, many events; and it is read before the next put."""
+    store = opened(tmp_path / "queue.db")
+    for count in (1, 3):
+        put(store, count)
+    assert read_mark(store.path) == (store.queue_id, store.counts().enqueued)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [b"", b"\0" * 31, b"zzzzzzzz 000000000900 00000000\n", b"zzzzzzzz 999999999999 \xff\xff\xff\xff\xff\xff\xff\xff\n"],
+)
+def test_a_mark_that_makes_no_sense_says_nothing(killed: Killed, tmp_path: Path, words: bytes) -> None:
+    """It has a checksum; the queue opens as if there were none."""
+    path = killed.copy(tmp_path)
+    mark_path(path).write_bytes(words)
+    assert read_mark(path) is None
+    assert ledger_of(path).enqueued == GIVEN
+    assert moved_aside(path) == []
+    assert read_mark(path) is not None
+
+
+def test_another_queues_mark_says_nothing(killed: Killed, tmp_path: Path) -> None:
+    """Files are moved about; only the mark of the queue of that id counts."""
+    path = killed.copy(tmp_path)
+    Mark(path).begin("0ther0ne", 900)
+    ledger = ledger_of(path)
+    assert (ledger.enqueued, ledger.lost) == (GIVEN, 0)
+    assert moved_aside(path) == []
+
+
+def test_a_queue_whose_mark_cannot_be_written_takes_events(tmp_path: Path) -> None:
+    """It is a help, and the database counts."""
+    mark_path(tmp_path / "queue.db").mkdir()
+    store = SqliteStore.open(tmp_path / "queue.db")
+    store.register("web", "adobe-edge")
+    put(store, 3)
+    assert store.counts().enqueued == 3
+    store.close()
