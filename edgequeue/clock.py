@@ -181,3 +181,11 @@ def moment(wall_ms: int) -> datetime:
         return _EPOCH + timedelta(milliseconds=wall_ms)
     except OverflowError:  # a clock far beyond the calendar's end is shown as its end
         return _LATEST if wall_ms > 0 else _EARLIEST
+
+
+def in_zone(moment: datetime) -> datetime:
+    """A time in the device's zone; in UTC where TZ names one that there is not (`TZ=XYZ+25`). Naive times are local."""
+    try:
+        return moment.astimezone()
+    except (ValueError, OverflowError):
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

@@ -158,7 +158,8 @@ class Story:
                 report = queue.sync(timeout_seconds=SYNC_SECONDS, on_progress=moved)
         for trip in reversed(self.requests()):
             self.tell_line(trip)
-        self.tell_line(f"{report.requests} requests in {report.seconds:.1f} s, mostly waiting as the service asked.")
+        many = "1 request" if report.requests == 1 else f"{report.requests} requests"
+        self.tell_line(f"{many} in {report.seconds:.1f} s, mostly waiting as the service asked.")
 
     def requests(self) -> list[str]:
         """What became of each request that did not simply succeed."""

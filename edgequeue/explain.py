@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
+from edgequeue.clock import in_zone
 from edgequeue.retry import Hold, HoldState
 from edgequeue.store.base import DestinationRow
 from edgequeue.views import DestinationView, Ledger, Reason, WorkerView
@@ -90,7 +91,7 @@ def _reason(row: DestinationRow, enabled: bool | None, now_ms: int, at: Clockfac
         return _set_aside(row, now_ms)
     remedy = hold.problem.remedy
     if hold.asked_until_ms > now_ms:
-        until = at(hold.asked_until_ms).astimezone().strftime("%H:%M:%S")
+        until = in_zone(at(hold.asked_until_ms)).strftime("%H:%M:%S")
         whose = "" if hold.state is HoldState.WAITING else "The service asked for this wait; "
         remedy = f"{whose}nothing is sent before {until}, also not by hand."
         remedy = remedy[:1].upper() + remedy[1:]
@@ -184,5 +185,5 @@ def _clock(moment: datetime | None, now: datetime) -> str:
     """Local time, with the date when it is not today."""
     if moment is None:
         return "soon"
-    local, today = moment.astimezone(), now.astimezone()
+    local, today = in_zone(moment), in_zone(now)
     return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M")

@@ -188,7 +188,8 @@ def _salvaged(one: SalvageView) -> Finding:
     if not Path(one.place).exists():
         return Finding("salvage", True, f"{text}, and has been deleted since")
     remedy = "Check the card or disk: it may be failing. Keep the file until you miss nothing, then delete it."
-    return Finding("salvage", False, text, remedy, Code.DIED if one.lost else Code.DONE)
+    unharmed = one.events and not one.lost and not one.more_lost
+    return Finding("salvage", False, text, remedy, Code.DONE if unharmed else Code.DIED)
 
 
 def _worker(status: QueueStatus) -> Finding:

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ STATUSES = click.Choice([status.value for status in Status])
 
 def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     try:
-        return None if value is None else parse_since(value, datetime.now().astimezone())
+        return None if value is None else parse_since(value, datetime.now(UTC))
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from error
 
@@ -248,7 +248,7 @@ def _held_back(one: RecordDetail, standing: QueueStatus) -> str:
     view = standing.destinations.get(one.destination)
     if view is None or one.status is not Status.PENDING:
         return ""
-    return held_back(view, datetime.now().astimezone(), running=standing.worker is not None)
+    return held_back(view, datetime.now(UTC), running=standing.worker is not None)
 
 
 def _delivered_at(one: RecordDetail) -> datetime | None:

@@ -23,6 +23,7 @@ from edgequeue.cli.output import (
     write_json,
     write_lines,
 )
+from edgequeue.clock import in_zone
 
 if TYPE_CHECKING:
     from edgequeue.views import DestinationView, Ledger, QueueStatus, RequestView
@@ -85,7 +86,7 @@ def _say_destinations(found: QueueStatus) -> None:
             f"{view.counts.dead:,}",
             age(view.oldest_pending_at),
             # Promised only where somebody will make it.
-            f"{view.next_attempt_at.astimezone():%H:%M:%S}" if view.next_attempt_at and found.worker else None,
+            f"{in_zone(view.next_attempt_at):%H:%M:%S}" if view.next_attempt_at and found.worker else None,
         )
         for name, view in found.destinations.items()
     ]

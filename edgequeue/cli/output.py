@@ -13,6 +13,7 @@ from unicodedata import east_asian_width
 
 import click
 
+from edgequeue.clock import in_zone
 from edgequeue.views import as_json
 
 if TYPE_CHECKING:
@@ -108,13 +109,13 @@ def local(moment: datetime | None, now: datetime | None = None) -> str:
     """A time in the device's zone: the clock alone where it is today's, else date and minute; a dash for none."""
     if moment is None:
         return "–"
-    mine, today = moment.astimezone(), (now or datetime.now().astimezone()).astimezone()
+    mine, today = in_zone(moment), in_zone(now or datetime.now(UTC))
     return mine.strftime("%H:%M:%S" if mine.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
 def local_full(moment: datetime | None) -> str:
     """A time in the device's zone with date, milliseconds and offset."""
-    return "–" if moment is None else moment.astimezone().isoformat(sep=" ", timespec="milliseconds")
+    return "–" if moment is None else in_zone(moment).isoformat(sep=" ", timespec="milliseconds")
 
 
 def age(moment: datetime | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from edgequeue.clock import in_zone
+
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 FORMS = "3h, 2d, 15m, 1w, today, yesterday, tuesday, 2026-11-21 or 2026-11-21T04:41:18Z"
@@ -33,19 +35,19 @@ def parse_since(text: str, now: datetime) -> datetime:
     A weekday is the most recent one, from its midnight on; today's counts. `now` is an aware time.
     """
     wanted = text.strip().lower()
-    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    midnight = in_zone(now).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     try:
         if _SPAN.fullmatch(wanted):
             return now - parse_span(wanted)
         if wanted == "today":
-            return midnight.astimezone()
+            return in_zone(midnight)
         if wanted == "yesterday":
-            return (midnight - timedelta(days=1)).astimezone()
+            return in_zone(midnight - timedelta(days=1))
         weekday = _weekday(wanted)
         if weekday is not None:
-            return (midnight - timedelta(days=(midnight.weekday() - weekday) % 7)).astimezone()
+            return in_zone(midnight - timedelta(days=(midnight.weekday() - weekday) % 7))
         if _DATE.fullmatch(wanted) or _TIME.fullmatch(wanted):
-            return datetime.fromisoformat(wanted.upper()).astimezone()
+            return in_zone(datetime.fromisoformat(wanted.upper()))
     except (OverflowError, ValueError):
         raise ValueError(f"{text!r} is no time that there is; write one of {FORMS}") from None
     raise ValueError(f"{text!r} is no time; write one of {FORMS}")

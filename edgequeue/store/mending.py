@@ -191,6 +191,9 @@ def _say(path: Path, before: QueueIds, now: QueueIds, unsent: int | None) -> Non
         log.warning("%s was opened again: other files have its names now, of the same queue", path, extra=extra)
     elif before.current in now:
         log.info("%s was salvaged: it goes on in the new file", path, extra=extra)
+    elif unsent == 0:
+        text = "%s was deleted or replaced while it was open; nothing in it waited. It goes on in the new one"
+        log.warning(text, path, extra=extra)
     else:
         text = (
             "%s was deleted or replaced while it was open, and with it %s events that had not been delivered. What is "

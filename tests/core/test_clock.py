@@ -19,6 +19,7 @@ from edgequeue.clock import (
     QueueClock,
     SystemClock,
     corrected_boot,
+    in_zone,
     moment,
     next_boot,
     wall_time,
@@ -203,3 +204,17 @@ def test_a_manual_clock_reboots() -> None:
     assert clock.wall_trusted()
     with pytest.raises(ValueError, match="0 seconds or more"):
         clock.reboot(-1)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be set here")
+@pytest.mark.parametrize(("zone", "shown"), [("XYZ+25", "12:00 UTC"), ("CET-1", "13:00 CET")])
+def test_a_time_zone_that_there_is_not_is_no_error(monkeypatch: pytest.MonkeyPatch, zone: str, shown: str) -> None:
+    """Technicians mistype TZ; times are shown in UTC then."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert f"{in_zone(datetime(2026, 1, 1, 12, tzinfo=UTC)):%H:%M %Z}" == shown
+        assert in_zone(datetime(2026, 1, 1, 12)).tzinfo is not None  # noqa: DTZ001 (a naive one is meant)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
