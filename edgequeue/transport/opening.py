@@ -61,7 +61,10 @@ class Opening:
 
         used = f"ca_file {self.ca_file}"
         try:
-            context = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else httpx.create_ssl_context()
+            with importing():  # of where the certificates are
+                context = (
+                    ssl.create_default_context(cafile=self.ca_file) if self.ca_file else httpx.create_ssl_context()
+                )
             if self.client_cert:
                 used = f"client_cert {self.client_cert}"
                 context.load_cert_chain(self.client_cert, password="")  # "" rather than being asked at the terminal

@@ -230,3 +230,32 @@ def test_a_fork_waits_for_an_import_under_way(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FORK_WHILE_IMPORTING, str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BOUND_SECONDS)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+LOOK_AT_IMPORTS = """
+import sys, threading
+from edgequeue import AdobeEdge, EventQueue, lazily
+event = {"xdm": {"identityMap": {"Till": [{"id": "till-7", "primary": True}]}}}
+def look(name, values):
+    if name == "import" and threading.current_thread() is not threading.main_thread() and not lazily._turn._is_owned():
+        print(values[0], flush=True)
+sys.addaudithook(look)
+path, url = sys.argv[1:]
+done = threading.Event()
+gone = AdobeEdge("gone", datastream_id="d", endpoint="http://127.0.0.1:1")
+found = [AdobeEdge("web", datastream_id="d", endpoint=url), gone]
+with EventQueue(path, found, on_delivered=lambda record: done.set()) as queue:
+    queue.enqueue(event, destination="gone")
+    queue.enqueue(event, destination="web")
+    queue.start()
+    done.wait(60)
+    queue.status()
+"""
+
+
+def test_what_a_worker_imports_it_imports_so_that_a_fork_waits(tmp_path: Path) -> None:
+    """Its threads import nothing otherwise, from the first request to the first failure."""
+    with Emulator() as service:
+        command = [sys.executable, "-c", LOOK_AT_IMPORTS, str(tmp_path / "queue.db"), service.url]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=2 * BOUND_SECONDS)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

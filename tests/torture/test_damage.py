@@ -19,8 +19,11 @@ from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.facade import SqliteStore
 from edgequeue.store.identity import plan_path
 from edgequeue.store.lease import FileLock
+from edgequeue.store.mark import Mark
 from edgequeue.store.salvage import aside, rebuild
-from edgequeue.store.salvage.copying import ROOTS
+from edgequeue.store.salvage.copying import ROOTS, roots
+from edgequeue.store.salvage.image import Image
+from edgequeue.store.salvage.pages import TABLE_LEAF
 from edgequeue.store.salvage.shapes import SHAPES
 from edgequeue.store.tables import metadata
 from edgequeue.testing import ManualClock
@@ -85,6 +88,28 @@ def test_each_kind_of_page_can_be_zeroed(known: Specimen, tmp_path: Path) -> Non
         path = known.copy(tmp_path / f"{page}.db")
         damage_page(path, page, zeroed, Random(page))
         assert examine(path, known, {page}, exact=True).wrong == [], known.kinds[page]
+
+
+def test_the_top_of_a_table_may_be_replaced_by_one_of_its_own_leaves(known: Specimen, tmp_path: Path) -> None:
+    """Two pages that changed places: both are whole, and the table reads as a small one without a gap.
+
+    By its mark it is more.
+    """
+    path = known.copy(tmp_path / "queue.db")
+    with Image(path) as image:
+        top = roots(image)["events"]
+        places = {number: image.log.pages.get(number) for number in known.kinds}
+        pages = {number: image.page(number) or b"" for number in known.kinds}
+    leaf = min(number for number, kind in known.kinds.items() if kind == "events" and pages[number][0] == TABLE_LEAF)
+    for number, other in ((top, leaf), (leaf, top)):
+        at = places[number]
+        with (path if at is None else Path(f"{path}-wal")).open("r+b") as file:
+            file.seek((number - 1) * PAGE_BYTES if at is None else at)
+            file.write(pages[other])
+    Mark(path).begin(next(iter(known.events))[:8], known.enqueued)
+    found = examine(path, known, set(), exact=False)
+    assert found.wrong == []
+    assert found.back >= len(known.events) - 10, "more than stood on the leaf is gone"
 
 
 @pytest.mark.parametrize("part", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -90,6 +91,8 @@ def copy_rows(pages: Pages, target: sqlite3.Connection) -> Copied:
             continue
         for found in forest.walk(SHAPES[name], root):
             copying.take(name, found)
+    if not forest.gaps["events"] and copying.misses(forest.loose(["events"])):
+        forest.gaps["events"].append((None, None))  # a page that is whole, and not the one that belongs there
     for name, found in forest.adrift():
         copying.take(name, found)
     copying.finish()
@@ -151,10 +154,22 @@ class _Copying:
             self._target.executemany(statement, chunk)
             chunk.clear()
 
+    def misses(self, loose: Iterator[tuple[str, Found]]) -> bool:
+        """Whether among these are events that are sound, and neither taken nor pruned."""
+        self.finish()
+        seen = "SELECT 1 FROM events WHERE sequence = ?"
+        return any(
+            row[0] > (self.copied.pruned_through or 0)
+            and crc32(row[-1]) == row[-2]
+            and self._target.execute(seen, row[:1]).fetchone() is None
+            for _, (row, _) in loose
+        )
+
     def finish(self) -> None:
         """Write what is left."""
         for statement, chunk in self._chunks.items():
             self._target.executemany(statement, chunk)
+            chunk.clear()
 
 
 def strangers(pages: Pages) -> bool:

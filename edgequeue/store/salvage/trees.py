@@ -7,7 +7,7 @@ deleted long ago, which stand in free pages still, do not come back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from edgequeue.store.salvage.pages import (
@@ -76,15 +76,20 @@ class Forest:
     def adrift(self) -> Iterator[tuple[str, Found]]:
         """The rows of pages that no tree led to, where the tables have gaps; with the names of their tables."""
         wanted = {name: self.gaps[name] for name in SHAPES if self.gaps[name]}
-        if not wanted:
+        for name, found in self.loose(wanted):
+            if within(wanted[name], key_of(SHAPES[name], found.row)):
+                yield name, found
+
+    def loose(self, names: Collection[str]) -> Iterator[tuple[str, Found]]:
+        """The same for tables that may have none."""
+        if not names:
             return
         free = self._free()
         for number in self._pages.numbers():
             if number in self._seen or number in free:
                 continue
-            for shape, row in self._rows_adrift(number, [SHAPES[name] for name in wanted]):
-                if within(wanted[shape.name], key_of(shape, row)):
-                    yield shape.name, Found(row, reached=False)
+            for shape, row in self._rows_adrift(number, [SHAPES[name] for name in names]):
+                yield shape.name, Found(row, reached=False)
 
     # --- one tree -----------------------------------------------------------------------------------------------------
 
