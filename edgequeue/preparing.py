@@ -63,14 +63,17 @@ class Preparing:
 
         Raises StoreError, and whatever a destination's own code raises.
         """
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and events_max is None and not by_hand and self._still_fits(ahead):
-            prepared = ahead
-        else:
+        prepared = self.following()
+        if prepared is None or events_max is not None or by_hand:
             self._judge.begin(now_ms)
             prepared = self._prepare(lease, FAR_MS if by_hand else now_ms, now_ms, events_max)
         buried, self._buried = self._buried, 0
         return prepared._replace(buried=buried)
+
+    def following(self) -> Prepared | None:
+        """What was prepared while the requests before it were under way, where that is still what to send."""
+        ahead, self._ahead = self._ahead, None
+        return ahead if ahead is not None and self._still_fits(ahead) else None
 
     def ahead(self, lease: Lease, now_ms: int) -> None:
         """Prepare the next turn while this one is under way; only where it would be a full one, and all is well."""

@@ -1,5 +1,8 @@
 """One turn of sending: rescue, prepare (claim, batch, encode), record, send, interpret, settle.
 
+Where there is more to send and all is well, a turn has several rounds of requests, and each is settled while the next
+one is on its way: of the ideal throughput that was @@ without, and @@ with it (16 in flight, answers after 50 ms).
+
 Everything that is decided is decided by pure functions; this only carries values between them, the store and the
 network. The loop around it stands in `worker.py`.
 """
@@ -16,9 +19,9 @@ from edgequeue.courier import Answer, Couriers
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent, StoreError
 from edgequeue.judging import Judge
-from edgequeue.model import Batch, HttpRequest, Problem
+from edgequeue.model import Batch, Problem
 from edgequeue.outcome import OURS, Settlement, signal_of
-from edgequeue.preparing import Preparing
+from edgequeue.preparing import Prepared, Preparing
 from edgequeue.reading import asked_seconds
 from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold
 from edgequeue.sender import Sender
@@ -26,6 +29,9 @@ from edgequeue.store.base import Closing, Lease, NewRequest, Store
 from edgequeue.turns import Listener, Turn, turn_of
 
 log = logging.getLogger("edgequeue")
+
+BURST_MS = 1000
+"""After so long a turn ends, so that whoever runs it can tidy and tell how far it is."""
 
 
 class Sending:
@@ -100,7 +106,7 @@ class Sending:
         signed = {name: credentials[name] for name in wanted if name in credentials}
         if self.hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(offline, prepared.batches, now_ms, by_hand)
-        turn = self._send(prepared.batches, prepared.requests, signed, by_hand, ahead=events_max is None)
+        turn = self._send(prepared, signed, by_hand, ahead=events_max is None)
         return turn._replace(dead=turn.dead + buried, omitted=prepared.omitted)
 
     def acquire(self) -> bool:
@@ -139,17 +145,35 @@ class Sending:
         problem = Problem("internal", text, "Ask its author, or install its package again; the events are kept.")
         return self._held_back(Signal(HoldState.PAUSED, problem), [], now_ms, by_hand)
 
-    def _send(
-        self,
-        batches: list[Batch],
-        requests: list[HttpRequest],
-        credentials: Mapping[str, str],
-        by_hand: bool,
-        *,
-        ahead: bool,
-    ) -> Turn:
-        """Record, send (and prepare what is next), interpret, settle."""
+    def _send(self, prepared: Prepared, credentials: Mapping[str, str], by_hand: bool, *, ahead: bool) -> Turn:
+        """Rounds of requests. While one is on its way the one before it is settled and the one after it prepared."""
+        until_ms = self._store.now_ms() + BURST_MS
+        turn = Turn()
+        following: Prepared | None = prepared
+        try:
+            while following is not None:
+                settled, interruption = self._round(following, credentials, by_hand, ahead=ahead)
+                turn = turn.plus(turn_of(settled, self.hold))
+                if turn.deferred:  # what is sent again must not be overtaken where the order matters
+                    self._preparing.drop()
+                if interruption is not None:
+                    raise interruption
+                goes_on = ahead and self._goes_on() and self._store.now_ms() < until_ms
+                following = self._preparing.following() if goes_on else None
+        finally:
+            self._write_down()
+        return turn
+
+    def _goes_on(self) -> bool:
+        """Whether nobody waits for the end of this turn."""
+        return True
+
+    def _round(
+        self, prepared: Prepared, credentials: Mapping[str, str], by_hand: bool, *, ahead: bool
+    ) -> tuple[list[tuple[Batch, Settlement]], BaseException | None]:
+        """Record, send, interpret. What came of it is kept to be settled; and what interrupted it, if anything did."""
         assert self._lease is not None
+        batches, requests = prepared.batches, prepared.requests
         rows = [
             NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
             for batch, request in zip(batches, requests, strict=True)
@@ -158,28 +182,27 @@ class Sending:
         self._heeded = Hold()
         begun_ms = self._store.now_ms()
         numbers = self._store.record(self._lease, rows, begun_ms)
-        meanwhile = self._prepare_ahead if ahead else None
-        answers, interruption = self._couriers.send_all(requests, credentials, self._heed, meanwhile)
+        answers, interruption = self._couriers.send_all(
+            requests, credentials, self._heed, lambda: self._meanwhile(ahead=ahead)
+        )
         now_ms = self._store.now_ms()
         settled = self._judge.judge(batches, requests, answers, credentials, now_ms, by_hand=by_hand)
         self._preparing.after(len(requests), now_ms - begun_ms)
         self._pace(now_ms)
-        self._unsettled = list(zip(numbers, settled, strict=True))
-        self._write_down()
-        if interruption is not None:
-            raise interruption
-        turn = turn_of(settled, self.hold)
-        if turn.deferred:  # what is sent again must not be overtaken where the order matters
-            self._preparing.drop()
-        return turn
+        self._unsettled += zip(numbers, settled, strict=True)
+        return settled, interruption
 
-    def _prepare_ahead(self) -> None:
-        """What cannot be prepared now is met again in its own turn, and reported there."""
+    def _meanwhile(self, *, ahead: bool) -> None:
+        """Settle the round before this one, and prepare the next. What fails is met again at the end of the turn, or in
+        the next one, and reported there.
+        """
         assert self._lease is not None
         try:
-            self._preparing.ahead(self._lease, self._store.now_ms())
+            self._write_down()
+            if ahead:
+                self._preparing.ahead(self._lease, self._store.now_ms())
         except Exception as error:
-            log.debug("%s: not prepared ahead: %s", self.destination.name, error)
+            log.debug("%s: put off: %s", self.destination.name, error)
 
     def _heed(self, answer: Answer) -> None:
         """A plea to wait is kept at once: the other answers may be long in coming, and power may fail before them."""

@@ -28,6 +28,16 @@ class Turn(NamedTuple):
     paced: bool = False
     omitted: bool = False
 
+    def plus(self, later: Turn) -> Turn:
+        """With what was done after it, in the same turn."""
+        return later._replace(
+            claimed=self.claimed + later.claimed,
+            delivered=self.delivered + later.delivered,
+            dead=self.dead + later.dead,
+            requests=self.requests + later.requests,
+            deferred=self.deferred | later.deferred,
+        )
+
 
 Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
 """Told after each settled turn: what was settled, and what holds the destination back now."""

@@ -192,6 +192,9 @@ class Worker(Sending):
             self._stopping = True
             self._condition.notify_all()
 
+    def _goes_on(self) -> bool:
+        return not (self._stopping or self._asked)
+
     @property
     def stopping(self) -> bool:
         return self._stopping

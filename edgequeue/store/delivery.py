@@ -9,29 +9,23 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
-from zlib import crc32
 
 import orjson
 
 from edgequeue.errors import LeaseLost, StoreDamaged, StoreError
 from edgequeue.learning import Learned
-from edgequeue.model import Claimed, Codec, Problem
+from edgequeue.model import Claimed, Problem
 from edgequeue.outcome import Death, Settlement
 from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, Lease, NewRequest
+from edgequeue.store.claiming import Missing, due
 from edgequeue.store.encoding import encode_hold, encode_learned, encode_problem
 from edgequeue.store.ids import QueueIds
 from edgequeue.store.lease import FileLock, lease_path
-from edgequeue.store.packing import pack, unpack
+from edgequeue.store.packing import pack, runs, unpack
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
 
-# LEFT JOIN keeps the order of the loops: the work list first, then one look-up per event. And it shows what is missing.
-_CLAIM = """
-    SELECT p.sequence, p.priority, p.attempts, p.travel_max, e.payload, e.checksum, e.codec
-    FROM pending p LEFT JOIN events e ON e.sequence = p.sequence
-    WHERE p.destination = ? AND p.not_before_ms <= ? ORDER BY p.priority, p.sequence
-"""
 _OPEN_SEQUENCES = "SELECT sequences FROM requests WHERE destination = ? AND closed_ms IS NULL"
 _RECORD = """
     INSERT INTO requests
@@ -48,6 +42,7 @@ _RESCUE = """
     WHERE closed_ms IS NULL AND destination = ?
 """
 _DONE = "DELETE FROM pending WHERE destination = ? AND priority = ? AND sequence = ?"
+_ALL_DONE = "DELETE FROM pending WHERE destination = ? AND priority = ? AND sequence BETWEEN ? AND ?"
 _WAIT = """
     UPDATE pending SET not_before_ms = ?, attempts = ?, travel_max = ?
     WHERE destination = ? AND priority = ? AND sequence = ?
@@ -113,21 +108,15 @@ class Delivery:
         with self._database.read() as connection:
             self._require(connection, lease)
             travelling = open_sequences(connection, lease.destination)
-            rows = connection.execute(_CLAIM, (lease.destination, now_ms))
-            for sequence, priority, attempts, travel_max, payload, checksum, codec in rows:
-                if sequence in travelling:
-                    continue
-                if codec is None:
-                    text = f"{self._database.path}: the database is damaged (event {sequence} is missing). {KEEP_IT}"
-                    raise StoreDamaged(text)
-                if not isinstance(payload, bytes):  # damage can put anything in its place
-                    payload, checksum = b"", None
-                intact = codec == Codec.JSON and crc32(payload) == checksum
-                claimed.append(Claimed(sequence, priority, attempts, travel_max, payload, intact))
-                room -= len(payload)
-                if room <= 0 or len(claimed) == events_max:
-                    break
-            rows.close()
+            try:
+                for one in due(connection, lease.destination, now_ms, events_max, travelling):
+                    claimed.append(one)
+                    room -= len(one.payload)
+                    if room <= 0 or len(claimed) == events_max:
+                        break
+            except Missing as error:
+                text = f"{self._database.path}: the database is damaged (event {error} is missing). {KEEP_IT}"
+                raise StoreDamaged(text) from error
         return claimed
 
     def next_due_ms(self, destination: int) -> int | None:
@@ -264,8 +253,10 @@ def _close(connection: sqlite3.Connection, lease: Lease, number: int, settlement
 def _deliver(connection: sqlite3.Connection, destination: int, keys: Sequence[tuple[int, int]], now_ms: int) -> None:
     if not keys:
         return
-    rows = [(destination, priority, sequence) for priority, sequence in keys]
-    count = connection.executemany(_DONE, rows).rowcount
+    count = 0
+    for priority in {priority for priority, _ in keys}:  # one statement for neighbours: they are most of a batch
+        for first, last in runs(sorted(sequence for one, sequence in keys if one == priority)):
+            count += connection.execute(_ALL_DONE, (destination, priority, first, last)).rowcount
     if count < len(keys):  # some had ended otherwise, or were delivered by an earlier request of unknown outcome
         count += _revive(connection, destination, [sequence for _, sequence in keys])
     connection.execute(

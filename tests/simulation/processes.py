@@ -30,6 +30,9 @@ CHANGES = frozenset(
 )
 """What changes the store: each is a commit, with a named point before, in and after it."""
 
+MORE_ROUNDS = 0.7
+"""How often a worker that could go on within a turn does: between turns the others have theirs."""
+
 UNFATED = frozenset(("register", "note_wall_clock"))
 """Changes that cannot fail: they are made when a process begins, or change what is shown and nothing else."""
 
@@ -205,6 +208,9 @@ class SimulatedWorker(Worker):
         self._process.world.stepped(self._process, turn, self.hold)
         self._process.pass_on()
         return turn
+
+    def _goes_on(self) -> bool:
+        return super()._goes_on() and self._process._dice.random() < MORE_ROUNDS
 
     def _rest(self, seconds: float) -> bool:
         self._process.sleep(seconds)
