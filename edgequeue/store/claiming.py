@@ -8,7 +8,11 @@ long blob, wherever they are alike: of one priority, neighbours, never refused. 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from itertools import accumulate, pairwise, repeat
+from operator import eq
+from typing import Any
 from zlib import crc32
 
 from edgequeue.model import Claimed, Codec
@@ -34,6 +38,10 @@ _EACH = """
     FROM pending p LEFT JOIN events e ON e.sequence = p.sequence
     WHERE p.destination = ? AND p.not_before_ms <= ? ORDER BY p.priority, p.sequence
 """
+
+
+_MADE: Callable[[Iterable[Any]], Claimed] = partial(tuple.__new__, Claimed)
+"""A record from a row, without a step of Python's own: 0.1 us for 0.35."""
 
 
 class Missing(Exception):  # (a row that is not there, for `Delivery.claim`)
@@ -86,11 +94,9 @@ def _alike(
         sound, lengths, checksums, body = connection.execute(_BODIES, (int(Codec.JSON), first, last)).fetchone()
         if not sound or lengths.count(",") != last - first or checksums.count(",") != last - first:
             return None
-        at = 0
-        for sequence, length, checksum in zip(
-            range(first, last + 1), map(int, lengths.split(",")), map(int, checksums.split(",")), strict=True
-        ):
-            payload = body[at : at + length]
-            at += length
-            found.append(Claimed(sequence, low, 0, None, payload, crc32(payload) == checksum))
+        ends = accumulate(map(int, lengths.split(",")), initial=0)
+        payloads = [body[start:end] for start, end in pairwise(ends)]
+        intact = map(eq, map(crc32, payloads), map(int, checksums.split(",")))
+        rows = zip(range(first, last + 1), repeat(low), repeat(0), repeat(None), payloads, intact, strict=False)
+        found += map(_MADE, rows)
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -48,15 +47,15 @@ def carry(
     port = built.url.port or (80 if built.url.scheme == "http" else 443)
     exchange.progress.wire_host = f"{built.url.raw_host.decode('ascii')}:{port}"
     response = line.client.send(built, auth=None, stream=True)
-    found = HttpResponse(response.status_code, dict(response.headers.items()), b"", datetime.now(UTC), line.reused)
-    if found.status >= 400:
-        exchange.progress.retry_after_seconds = retry_after_seconds(found)  # kept even where the body cannot be read
+    status, heads, now = response.status_code, dict(response.headers.items()), datetime.now(UTC)
+    if status >= 400:  # kept even where the body cannot be read
+        exchange.progress.retry_after_seconds = retry_after_seconds(HttpResponse(status, heads, b"", now))
     try:
         body = _body(response, exchange.progress.host)
         clean = not _stray(response)
     finally:
         response.close()
-    return replace(found, body=body), clean
+    return HttpResponse(status, heads, body, now, line.reused), clean
 
 
 def headers_of(request: HttpRequest, credentials: Mapping[str, str]) -> dict[str, str]:
