@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -90,3 +91,10 @@ def patiently(action, deadline: float) -> None:  # type: ignore[no-untyped-def]
         else:
             return
         time.sleep(random.uniform(*RETRY_SECONDS))
+
+
+def inherit_owner(descriptor: int, path: Path) -> None:
+    """Run as root, a new file belongs to whoever owns its directory, or the service's own user could not write it."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        parent = path.parent.stat()
+        os.fchown(descriptor, parent.st_uid, parent.st_gid)

@@ -41,8 +41,8 @@ def _before_fork() -> None:
     # after this, because whoever holds a lock of ours may log, or import something. So both are imported above.
     _fork_turn.acquire()
     for database in list(OPEN):
+        _held_for_fork.append(database)  # first: where a signal's handler raises, what is held so far is let go after
         database.before_fork()
-        _held_for_fork.append(database)
 
 
 def _after_fork_in_parent() -> None:

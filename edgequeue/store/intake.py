@@ -63,7 +63,10 @@ class Intake:
     """The enqueuing half of the SQLite store; `take_over` before the first put."""
 
     last_sequence = 0
-    """The last that this object has given or seen: what it knows where the file says nothing any more."""
+    """The last that this object has given or seen: what it knows where the file says nothing any more. Not before it
+    is committed: what was refused is not lost.
+    """
+    _reached = 0  # within the commit under way
 
     _queue_id: str
     _clock: QueueClock
@@ -110,7 +113,7 @@ class Intake:
         except FileReplaced:
             self._take_back(sequence - 1, len(ids))
             raise
-        self._mark.note(sequence - 1)
+        self._given(sequence - 1)
         return ids
 
     def take_over(self, queue_id: str, clock: QueueClock) -> None:
@@ -120,7 +123,11 @@ class Intake:
             self.last_sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0] - 1
 
     def compare(self, marked: tuple[str, int] | None) -> None:
-        """StoreDamaged where the mark, read before, tells of events that this file of the same queue never had."""
+        """StoreDamaged where the mark, read before, tells of events that this file of the same queue never had. With a
+        weaker durability a power cut takes the last ones, and that is no damage.
+        """
+        if self._database.durability != "full":
+            return
         if marked is not None and marked[0] == self._queue_id and marked[1] > self.last_sequence:
             many = marked[1] - self.last_sequence
             gone = "newest event is" if many == 1 else f"newest {many:,} events are"
@@ -129,11 +136,17 @@ class Intake:
 
     def vouch(self) -> None:
         """What the database holds is all that was given: from here on the mark says the same."""
-        self._mark.begin(self._queue_id, self.last_sequence)
+        lowers = self._database.durability != "full"
+        self._mark.begin(self._queue_id, self.last_sequence, lowers=lowers)
 
     def close(self) -> None:
         """Give the mark's file back."""
         self._mark.close()
+
+    def _given(self, sequence: int) -> None:
+        """Committed, up to this one."""
+        self.last_sequence = max(self.last_sequence, sequence)
+        self._mark.note(sequence)
 
     def note(self, claimed: Sequence[Claimed]) -> None:
         """Events that somebody else may have stored."""
@@ -157,9 +170,9 @@ class Intake:
                 if not self._reserve.stands():
                     self._reserve.admit(connection)
                 event_id = self._insert_one(connection, *put)
-            self._mark.note(self.last_sequence)
+            self._given(self._reached)
         except FileReplaced:
-            self._take_back(self.last_sequence, 1)
+            self._take_back(self._reached, 1)
             raise
         finally:
             release(self._database.write_turn)
@@ -194,14 +207,15 @@ class Intake:
                 self._reserve.admit(connection)
                 sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0]
                 ids = self._insert(connection, sequence, puts)
-            self._mark.note(self.last_sequence)
+            self._given(self._reached)
         except FileReplaced:
-            self._take_back(self.last_sequence, len(ids))
+            self._take_back(self._reached, len(ids))
             raise
         except Exception:
             raise
         except BaseException as interruption:  # Ctrl-C: the others of the group are told what is true of their events
             if transaction.committed:
+                self._given(self._reached)
                 raise CommittedError(ids) from interruption
             raise
         finally:
@@ -220,7 +234,7 @@ class Intake:
         row = (sequence, nonce, destination, priority, _CODEC, stamped, clock.boot.number, clock.now_ms())
         connection.execute(_INSERT_EVENTS[1], (*row, occurred_ms, reference, crc32(payload), payload))
         connection.execute(_INSERT_PENDING_ONE, (destination, priority, sequence))
-        self.last_sequence = sequence
+        self._reached = sequence
         return event_id
 
     def _insert(self, connection: sqlite3.Connection, sequence: int, puts: Sequence[Put]) -> list[str]:
@@ -249,7 +263,7 @@ class Intake:
             connection.execute(_INSERT_EVENTS[count], values[done * _COLUMNS : (done + count) * _COLUMNS])
             done += count
         connection.execute(_INSERT_PENDING, (first, sequence - 1))
-        self.last_sequence = sequence - 1
+        self._reached = sequence - 1
         return ids
 
 

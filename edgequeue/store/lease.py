@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from edgequeue.store.schema import inherit_owner
+from edgequeue.store.connecting import inherit_owner
 
 if sys.platform == "win32":
     import msvcrt

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
-from edgequeue.store.schema import inherit_owner
+from edgequeue.store.connecting import inherit_owner
 
 _WORDS = re.compile(rb"(([0-9a-z]{8}) (\d{12})) ([0-9a-f]{8})\n")
 _BYTES = 31
@@ -36,41 +36,61 @@ def read_mark(database: Path) -> tuple[str, int] | None:
     return found[2].decode(), int(found[3])
 
 
+def forget_mark(database: Path) -> None:
+    """The database is a new one."""
+    with suppress(OSError):
+        mark_path(database).unlink()
+
+
 class Mark:
     """The mark of one open queue. Nothing fails where it cannot be written: it is a help, and the database counts."""
 
     def __init__(self, database: Path) -> None:
-        self._path = mark_path(database)
+        self._database, self._path = database, mark_path(database)
         self._descriptor: int | None = None
+        self._inherited = False
         self._queue_id = ""
-        self.reset_after_fork()
-
-    def reset_after_fork(self) -> None:
         self._lock = threading.Lock()  # a descriptor that is closed may be another file's before it is written to
 
-    def begin(self, queue_id: str, sequence: int) -> None:
-        """For this queue from now on; what stood there is another's, or older."""
+    def reset_after_fork(self) -> None:
+        """The child opens the file anew: who becomes a daemon closes what it inherits, and numbers are used again."""
+        self._lock = threading.Lock()
+        self._descriptor, self._inherited = None, self._descriptor is not None
+
+    def begin(self, queue_id: str, sequence: int, *, lowers: bool = False) -> None:
+        """For this queue from now on; what stood there is another's, or older. Of the same queue a higher one stays,
+        which another process has written by now, unless this one `lowers` it.
+        """
         if not hasattr(os, "pwrite"):  # Windows
             return
+        found = read_mark(self._database)
+        if found is not None and found[0] == queue_id and not lowers:
+            sequence = max(sequence, found[1])
         with self._lock:
             self._queue_id = queue_id
-            with suppress(OSError):
-                if self._descriptor is None:
-                    self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                    inherit_owner(self._descriptor, self._path)
-                os.ftruncate(self._descriptor, _BYTES)
+            self._open()
         self.note(sequence)
+
+    def _open(self) -> None:
+        with suppress(OSError):
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                inherit_owner(self._descriptor, self._path)
+            os.ftruncate(self._descriptor, _BYTES)
 
     def note(self, sequence: int) -> None:
         """This one was given. One system call, 1.5 us in all."""
         words = f"{self._queue_id} {sequence:012d}".encode()
         with self._lock, suppress(OSError):
+            if self._inherited:
+                self._inherited = False
+                self._open()
             if self._descriptor is not None:
                 os.pwrite(self._descriptor, b"%b %08x\n" % (words, crc32(words)), 0)
 
     def close(self) -> None:
         """Give the file back."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+                descriptor, self._descriptor = self._descriptor, None
+                os.close(descriptor)

@@ -284,7 +284,8 @@ def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened
         left = was_left(path)
         if found is not None:
             with suppress(StoreDamaged):  # nothing of ours is there: the opening says it better
-                _salvage_closed(path, StoreDamaged(f"{path}: {found.reason}. {KEEP_IT}"), clock, seen)
+                text = f"{path}: the database is damaged ({found.reason}). {KEEP_IT}"
+                _salvage_closed(path, StoreDamaged(text), clock, seen)
                 seen = identity(path)
     try:
         return opened(checked=left)

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgequeue.errors import StoreFull
-from edgequeue.store.connecting import checkpoint_bytes
-from edgequeue.store.schema import inherit_owner
+from edgequeue.store.connecting import checkpoint_bytes, inherit_owner
 from edgequeue.store.sqlite import Database
 
 log = logging.getLogger("edgequeue")

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from edgequeue.errors import EdgeQueueError, NotAQueue, SchemaError, SchemaTooNew, StoreDamaged
 from edgequeue.lazily import importing
 from edgequeue.store.backup import backup_before
+from edgequeue.store.connecting import inherit_owner
 from edgequeue.store.identity import refuse_empty
 from edgequeue.store.latest import STATEMENTS
+from edgequeue.store.mark import forget_mark
 from edgequeue.store.sqlite import Database, is_later
 from edgequeue.store.trouble import KEEP_IT, translate
 
@@ -197,16 +199,11 @@ def create_file(path: Path) -> None:
     StoreDamaged where the file is gone but its log is not: SQLite would throw that log away, and with it what it holds.
     """
     refuse_empty(path)
+    if not path.exists():
+        forget_mark(path)  # it is of a file that somebody deleted; what begins here is empty, and means it
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         try:
             inherit_owner(descriptor, path)
         finally:
             os.close(descriptor)
-
-
-def inherit_owner(descriptor: int, path: Path) -> None:
-    """Run as root, a new file belongs to whoever owns its directory, or the service's own user could not write it."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        parent = path.parent.stat()
-        os.fchown(descriptor, parent.st_uid, parent.st_gid)

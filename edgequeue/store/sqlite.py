@@ -45,7 +45,7 @@ class Database:
 
     def __init__(self, path: Path, *, durability: str = "full", page_bytes: int = PAGE_BYTES) -> None:
         self.path = path
-        self._durability = durability
+        self.durability = durability
         self._page_bytes = page_bytes
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
@@ -66,6 +66,7 @@ class Database:
         self.write_turn = threading.RLock()
         self._read_turn = threading.Lock()
         self._look_turn = threading.RLock()
+        self._held: list[threading.Lock] = []  # by a fork under way; these do not know their owner
 
     @contextmanager
     def write(self, timeout_seconds: float = 30.0) -> Iterator[sqlite3.Connection]:
@@ -194,7 +195,7 @@ class Database:
         if before is None or self.identity not in (None, before):  # not opened: a writer changes a file's header
             raise self._replaced()
         refuse_empty(self.path)  # at each connection: SQLite throws a log away that stands beside an empty file
-        connection = connect(self.path, durability=self._durability, writing=writing, page_bytes=self._page_bytes)
+        connection = connect(self.path, durability=self.durability, writing=writing, page_bytes=self._page_bytes)
         try:
             connection.execute("PRAGMA schema_version").fetchone()  # the log is opened with the first look
             if identity(self._name) != before or in_exchange(self.path):
@@ -287,21 +288,31 @@ class Database:
         """
         self.write_turn.acquire()
         self._look_turn.acquire()
-        self._read_turn.acquire()
-        if self.on_fork is not None:
-            self.on_fork.mutex.acquire()
+        for lock in (self._read_turn, *([self.on_fork.mutex] if self.on_fork is not None else ())):
+            lock.acquire()
+            self._held.append(lock)
         if identity(self._name) != self.identity:
             self._abandon()
-        self._reader, self._writer = _put_down(self._reader), _put_down(self._writer)
+        self._put_down()
         if self._reader is None and self._writer is None:
             self._sides = None  # the log may have gone with them
 
+    def _put_down(self) -> None:
+        """Close both connections; one is kept where this very thread is in the middle of a transaction (a signal's
+        handler). Whatever interrupts it, no closed one is kept.
+        """
+        if self._reader is not None and not self._reader.in_transaction:
+            reader, self._reader = self._reader, None
+            reader.close()
+        if self._writer is not None and not self._writer.in_transaction:
+            writer, self._writer = self._writer, None
+            writer.close()
+
     def after_fork_in_parent(self) -> None:
-        if self.on_fork is not None:
-            self.on_fork.mutex.release()
-        self._read_turn.release()
-        self._look_turn.release()
-        self.write_turn.release()
+        while self._held:
+            self._held.pop().release()
+        release(self._look_turn)
+        release(self.write_turn)
 
     def after_fork_in_child(self) -> None:
         """The child opens connections of its own; those that were in the middle of their use are the parent's."""
@@ -310,14 +321,6 @@ class Database:
         self._new_locks()
         if self.on_fork is not None:
             self.on_fork.reset_after_fork()
-
-
-def _put_down(connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
-    """Close a connection; it is kept where this very thread is in the middle of a transaction (a signal's handler)."""
-    if connection is None or connection.in_transaction:
-        return connection
-    connection.close()
-    return None
 
 
 def is_later(found: str, revision: str) -> bool:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from edgequeue.errors import StoreDamaged, StoreFull
+from edgequeue.model import Priority
 from edgequeue.store.facade import SqliteStore
 from edgequeue.store.mark import Mark, mark_path, read_mark
+from edgequeue.testing import ManualClock
 from edgequeue.views import Ledger
-from tests.support import put, sequence_of
+from tests.integration.scripts import run
+from tests.support import TIMEOUT_SECONDS, WEB, draft, put, sequence_of
 from tests.torture.test_damaged_logs import Killed, killed, moved_aside, opened, quiet
 
 __all__ = ["killed", "quiet"]
@@ -115,3 +119,80 @@ def test_a_queue_whose_mark_cannot_be_written_takes_events(tmp_path: Path) -> No
     put(store, 3)
     assert store.counts().enqueued == 3
     store.close()
+
+
+# --- what must not be taken for a loss --------------------------------------------------------------------------------
+
+
+def test_what_was_refused_is_not_lost(tmp_path: Path) -> None:
+    """A bulk put that fails has reached further than it gave; damage that is found later does not count that."""
+    path = tmp_path / "queue.db"
+    store = opened(path)
+    put(store, 50)
+
+    with store._database.write() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 1500}")  # the disk is full in the middle
+    with pytest.raises(StoreFull):
+        store.put_many(WEB, [draft("x" * 900) for _ in range(2000)], Priority.NORMAL, TIMEOUT_SECONDS)
+    store.mend(StoreDamaged("found by hand"), store.generation)
+    ledger = store.counts()
+    assert (ledger.enqueued, ledger.pending, ledger.lost) == (50, 50, 0)
+    store.close()
+
+
+def test_a_new_queue_where_another_was_deleted_is_no_loss(tmp_path: Path) -> None:
+    """The mark of the old one is of a file that somebody deleted."""
+    path = tmp_path / "queue.db"
+    store = opened(path)
+    put(store, 5)
+    store.close()
+    path.unlink()
+    ledger = ledger_of(path)
+    assert (ledger.enqueued, ledger.lost) == (0, 0)
+    assert moved_aside(path) == []
+
+
+def test_with_a_weaker_durability_a_mark_that_is_ahead_is_no_damage(killed: Killed, tmp_path: Path) -> None:
+    """A power cut takes the last events there, as was asked for."""
+    path = killed.copy(tmp_path)
+    mark_path(path).write_bytes(killed.mark)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    SqliteStore.open(path, clock=ManualClock(), durability="normal").close()
+    assert moved_aside(path) == []
+    assert ledger_of(path).lost == 0, "and from then on the mark says what the file does"
+
+
+def test_a_mark_is_not_lowered_by_who_has_read_an_older_number(tmp_path: Path) -> None:
+    """Between reading and writing it another process may have stored more."""
+    mark = Mark(tmp_path / "queue.db")
+    mark.begin("0ther0ne", 9)
+    mark.begin("0ther0ne", 7)
+    assert read_mark(tmp_path / "queue.db") == ("0ther0ne", 9)
+    mark.begin("an0ther1", 3)
+    assert read_mark(tmp_path / "queue.db") == ("an0ther1", 3)
+    mark.close()
+
+
+BECOMES_A_DAEMON = """
+import os
+store = opened()
+put(store)
+child = os.fork()
+if child == 0:
+    os.closerange(3, 256)
+    files = [open(f"{sys.argv[1]}.own-{number}", "w+") for number in range(8)]
+    put(store)
+    store.close()
+    assert all(os.fstat(one.fileno()).st_size == 0 for one in files)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_child_that_closes_what_it_inherits_writes_into_no_other_file(tmp_path: Path) -> None:
+    """As every daemon does: the number of the mark's descriptor is another file's then."""
+    run(BECOMES_A_DAEMON, tmp_path / "queue.db")
+    assert read_mark(tmp_path / "queue.db") is not None
+    assert ledger_of(tmp_path / "queue.db").enqueued == 2
