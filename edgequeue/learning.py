@@ -124,6 +124,11 @@ class Learned:
     json_until_ms: int = 0
     opened_ms: int = 0
 
+    @property
+    def steering(self) -> Learned:
+        """The part that decides what is sent next, and how; the rest changes with answers that change nothing of it."""
+        return replace(self, passed_bytes=0, echoes=None, unechoed=0)
+
     def struck(self, sequence: int, doubt: Doubt, *, halved: bool = False) -> Suspect:
         """The suspect after one more such answer to it alone; another kind of answer begins anew."""
         known = self.suspects.get(sequence)

@@ -37,13 +37,15 @@ DAMAGED = Problem(
 
 class Prepared(NamedTuple):
     """Requests and what each carries. `buried` damaged events were set aside on the way; `omitted`: others that are
-    due were left out, because the destination is in trouble; `learned`: what was known of it then.
+    due were left out, because the destination is in trouble; `full`: as many requests as may be sent at once;
+    `learned`: what was known of it then.
     """
 
     batches: list[Batch]
     requests: list[HttpRequest]
     buried: int
     omitted: bool
+    full: bool
     learned: Learned
 
 
@@ -80,7 +82,7 @@ class Preparing:
         if not self._steady or self._judge.destination.requests_per_second_max is not None:
             return
         prepared = self._prepare(lease, now_ms, now_ms, None)
-        if len(prepared.requests) == self._loads_max:
+        if prepared.full:
             self._ahead = prepared
 
     def after(self, sent: int, took_ms: int) -> None:
@@ -94,7 +96,8 @@ class Preparing:
         self._ahead = None
 
     def _still_fits(self, ahead: Prepared) -> bool:
-        return self._steady and ahead.learned == self._judge.learned and len(ahead.requests) <= self._loads_max
+        same = ahead.learned.steering == self._judge.learned.steering
+        return self._steady and same and len(ahead.requests) <= self._loads_max
 
     @property
     def _steady(self) -> bool:
@@ -130,4 +133,4 @@ class Preparing:
         loads = fill(chosen, limits, destination.begin, loads_max)
         batches = [Batch(str(uuid.UUID(int=self._dice.getrandbits(128), version=4)), *load) for load in loads]
         requests = [judge.encode(batch) for batch in batches]
-        return Prepared(batches, requests, 0, len(chosen) < len(intact), judge.learned)
+        return Prepared(batches, requests, 0, len(chosen) < len(intact), len(loads) == loads_max, judge.learned)

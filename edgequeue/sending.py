@@ -153,7 +153,7 @@ class Sending:
         try:
             while following is not None:
                 settled, interruption = self._round(following, credentials, by_hand, ahead=ahead)
-                turn = turn.plus(turn_of(settled, self.hold))
+                turn = turn.plus(turn_of(settled, self.hold)._replace(full=following.full))
                 if turn.deferred:  # what is sent again must not be overtaken where the order matters
                     self._preparing.drop()
                 if interruption is not None:

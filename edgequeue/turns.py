@@ -15,7 +15,8 @@ class Turn(NamedTuple):
     """What one turn did. `deferred` holds sequences; `next_due_ms` is queue time, None if nothing is pending.
 
     `leased` is False where another worker holds the lease, `paced` where only `requests_per_second_max` made it wait,
-    `omitted` where due events were left out because the destination was in trouble.
+    `omitted` where due events were left out because the destination was in trouble, `full` where there was as much to
+    send as it could, so that there may be more.
     """
 
     claimed: int = 0
@@ -27,6 +28,7 @@ class Turn(NamedTuple):
     leased: bool = True
     paced: bool = False
     omitted: bool = False
+    full: bool = False
 
     def plus(self, later: Turn) -> Turn:
         """With what was done after it, in the same turn."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-FIRST = 4
-"""Requests at once to begin with: the default of `requests_in_flight_max`. One that is larger is worked up to."""
+FIRST = 16
+"""Requests at once to begin with, where `requests_in_flight_max` allows so many; one that is larger is worked up to. To
+begin with 4 and double cost a drain of 320 requests (300 ms an answer) a tenth of its time."""
 
 SLOWER_MAX = 2.0
 """A turn may take so many times as long as the shortest of late: with more, more at once brings nothing."""

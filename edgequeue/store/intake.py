@@ -36,6 +36,10 @@ memory."""
 CHUNKS_IN_MEMORY = 8
 """`put_many` keeps so many chunks and the rest in a temporary file: a bulk put must not need its size in RAM."""
 
+ROWS_MAX, _COLUMNS = 32, 12
+"""Rows per INSERT. Python gives up its GIL at each statement and, among other threads, waits to have it back: with
+32 rows at a time 64 threads put a tenth more events, and so does a bulk put."""
+
 _NEXT_SEQUENCE = "SELECT max(coalesce((SELECT max(sequence) FROM events), 0), pruned_through) + 1 FROM queue"
 _INSERT_PENDING = """
     INSERT INTO pending (destination, priority, sequence)
@@ -44,16 +48,10 @@ _INSERT_PENDING = """
 
 _INSERT_PENDING_ONE = "INSERT INTO pending (destination, priority, sequence) VALUES (?, ?, ?)"
 
-ROWS_MAX, _COLUMNS = 32, 12
-"""Rows per INSERT. Python gives up its GIL at each statement and, among other threads, waits to have it back: with
-32 rows at a time 64 threads put a tenth more events, and so does a bulk put."""
-
 _CODEC = int(Codec.JSON)
 
 _ROW = f"({', '.join('?' * _COLUMNS)})"
-_INSERT_EVENTS = {
-    count: f"INSERT INTO events VALUES {', '.join([_ROW] * count)}" for count in (1 << bit for bit in range(6))
-}
+_INSERT_EVENTS = {count: f"INSERT INTO events VALUES {', '.join([_ROW] * count)}" for count in range(1, ROWS_MAX + 1)}
 
 Put = tuple[int, int, Draft]
 """(destination's number, priority, draft)"""
@@ -259,7 +257,7 @@ class Intake:
             sequence += 1
         done = 0
         while left := len(ids) - done:
-            count = min(ROWS_MAX, 1 << (left.bit_length() - 1))  # powers of two: few statements to compile
+            count = min(ROWS_MAX, left)
             connection.execute(_INSERT_EVENTS[count], values[done * _COLUMNS : (done + count) * _COLUMNS])
             done += count
         connection.execute(_INSERT_PENDING, (first, sequence - 1))

@@ -41,21 +41,22 @@ def test_a_turn_that_did_not_fill_it_is_no_reason_to_grow(window: Window, took_m
 
 def test_it_doubles_until_the_first_trouble_and_adds_one_from_then_on() -> None:
     """From four to sixteen in two turns; after a strain eight, nine, ten."""
-    window = turns(Window(), 50, 50)
+    window = turns(Window(4), 50, 50)
     assert window.size == 16
     window = after_turn(window, sent=16, took_ms=50, strained=True, size_max=16)
     assert [turns(window, *[50] * count).size for count in range(4)] == [8, 9, 10, 11]
 
 
-def test_the_default_begins_with_all() -> None:
-    """Four are tried at once from the first turn on; fewer where fewer are allowed."""
-    assert Window().size == FIRST == 4
+def test_it_begins_with_all_that_most_allow() -> None:
+    """Sixteen are tried at once from the first turn on; fewer where fewer are allowed, more where that goes well."""
+    assert Window().size == FIRST == 16
     assert turns(Window(), 50, size_max=2).size == 2
+    assert turns(Window(), 50, size_max=64).size == 32
 
 
 def test_it_shrinks_when_more_at_once_only_takes_longer() -> None:
     """A line that carries one request in eight seconds: four at once take 32, and are no faster."""
-    window = after_turn(Window(), sent=1, took_ms=8000, strained=False, size_max=16)
+    window = after_turn(Window(4), sent=1, took_ms=8000, strained=False, size_max=16)
     assert turns(window, 32_000).size == 2
     assert turns(window, 32_000, 16_000).size == 3, "twice as long is no reason to shrink"
     assert turns(window, 32_000, 16_000, 24_000).size == 1
