@@ -58,9 +58,10 @@ class Farewell:
 
 @dataclass(frozen=True)
 class Reset:
-    """The service sends these bytes and resets the connection (RST)."""
+    """The service sends these bytes and resets the connection (RST); then it is `over`."""
 
     data: bytes = b""
+    over: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 class End(Enum):
@@ -210,10 +211,11 @@ class RawService:
                 assert isinstance(connection, ssl.SSLSocket)
                 connection.sendall(data)
                 connection.unwrap()
-            case Reset(data):
+            case Reset(data, over):
                 connection.sendall(data)
                 _await_arrival(connection)
                 reset(connection)
+                over.set()
             case Meeting(barrier):
                 barrier.wait(BOUND_SECONDS)
                 connection.sendall(_written(Answer(body=b"")))
