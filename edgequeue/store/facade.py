@@ -103,8 +103,6 @@ class SqliteStore(Mending):
             if checked:
                 store.verify()
             store.vouch()
-            if database.writable:  # by now the clock may have been set right, and not every device has a worker
-                store.note_wall_clock()
         except BaseException:
             database.close()
             raise
