@@ -90,6 +90,15 @@ def test_each_kind_of_page_can_be_zeroed(known: Specimen, tmp_path: Path) -> Non
         assert examine(path, known, {page}, exact=True).wrong == [], known.kinds[page]
 
 
+@pytest.mark.parametrize("others", [{2}, {4}, {2, 3}, {2, 3, 4}, {3, 7, 19}], ids=str)
+def test_the_first_page_may_go_with_pages_after_it(known: Specimen, tmp_path: Path, others: set[int]) -> None:
+    """As a disk's block of 4 KiB does: where the tables begin is known all the same, and none that ended goes again."""
+    path = known.copy(tmp_path / "queue.db")
+    for page in {1} | others:
+        damage_page(path, page, zeroed, Random(page))
+    assert examine(path, known, {1} | others, exact=True).wrong == []
+
+
 def test_the_top_of_a_table_may_be_replaced_by_one_of_its_own_leaves(known: Specimen, tmp_path: Path) -> None:
     """Two pages that changed places: both are whole, and the table reads as a small one without a gap.
 

@@ -228,16 +228,22 @@ def _usual_roots(pages: Pages, known: dict[str, int]) -> dict[str, int]:
     if any(ROOTS[name] != root for name, root in known.items()):
         return {}
     missing = {name: root for name, root in ROOTS.items() if name not in known}
-    begun = {name: next(Forest(pages).walk(SHAPES[name], root), None) for name, root in missing.items()}
-    fitting = all(begun[name] or _is_empty(pages, SHAPES[name], root) for name, root in missing.items())
-    return missing if fitting and (begun.get("queue") or "queue" in known) else {}
+    begun = {name for name, root in missing.items() if next(Forest(pages).walk(SHAPES[name], root), None)}
+    others = missing.keys() - begun
+    proof = len(begun) >= _ROOTS_THAT_PROVE and ({"queue", "destinations"} & (begun | known.keys()))
+    return missing if proof and all(_is_blank(pages, SHAPES[name], missing[name]) for name in others) else {}
 
 
-def _is_empty(pages: Pages, shape: Shape, root: int) -> bool:
+_ROOTS_THAT_PROVE = 3
+"""So many tables where they usually are, of those that the schema cannot tell: it is a database of that kind."""
+
+
+def _is_blank(pages: Pages, shape: Shape, root: int) -> bool:
+    """Whether nothing speaks against a root there: an empty page of a table's kind, or one that cannot be read."""
     try:
         there = layout(pages.page(root) or b"\x00", root)
     except (Unreadable, IndexError):
-        return False
+        return True
     return there.kind == (INDEX_LEAF if shape.key else TABLE_LEAF) and not there.pointers
 
 
