@@ -149,6 +149,9 @@ def _nothing_waits(ledger: Ledger) -> str:
             f"Nothing waits to be sent, but {ledger.dead} {were} refused: edgequeue list --status dead says why. "
             "Enqueue corrected copies; to send the same once more: edgequeue requeue --all."
         )
+    if ledger.lost:
+        were = "was" if ledger.lost == 1 else "were"
+        return f"Nothing waits to be sent, but {ledger.lost:,} {were} lost to damage: edgequeue doctor says when."
     return "Nothing waits to be sent: everything that was enqueued has been delivered or otherwise ended."
 
 

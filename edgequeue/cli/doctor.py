@@ -182,12 +182,18 @@ def _books(queue: EventQueue, status: QueueStatus, damage: Sequence[str]) -> Ite
         yield Finding("dead events", False, f"{many} refused, and kept", remedy, Code.DIED)
 
 
+PUT_BACK = "an older copy put in its place"
+"""In the reason of a salvage that a restored backup may explain."""
+
+
 def _salvaged(one: SalvageView) -> Finding:
     """A damaged file that was moved aside is reported for as long as it is there."""
     text = f"{salvaged(one)}; the damaged file is {one.place}"
     if not Path(one.place).exists():
         return Finding("salvage", True, f"{text}, and has been deleted since")
     remedy = "Check the card or disk: it may be failing. Keep the file until you miss nothing, then delete it."
+    if PUT_BACK in one.reason:
+        remedy = f"If you put a copy back, all is well. {remedy}"
     unharmed = one.events and not one.lost and not one.more_lost
     return Finding("salvage", False, text, remedy, Code.DONE if unharmed else Code.DIED)
 

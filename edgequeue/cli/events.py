@@ -90,6 +90,8 @@ def list_events(
         shown = list(islice(found, limit or EVENTS_SHOWN))
         if not shown:
             click.echo("No such events." if status or to or since else "No events.")
+            if status == Status.LOST and (lost := queue.status().ledger.lost):
+                click.echo(f"{count(lost, 'event')} left no row behind: their ids are not known. See: edgequeue doctor")
             return
         _say_records(shown)
         more = 0 if limit else sum(1 for _ in found)
@@ -195,7 +197,7 @@ def resolved(queue: EventQueue, text: str) -> str:
 
 
 def _unknown(text: str) -> Wrong:
-    return Wrong(f"no event {text!r} in this queue; it may have been pruned. See: edgequeue list")
+    return Wrong(f"no event {text!r} in this queue; it may have been pruned, or lost to damage. See: edgequeue list")
 
 
 def _is_text(text: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from errno import EROFS
 
 import orjson
 
@@ -71,7 +72,9 @@ class Delivery:
         try:
             lock = FileLock.take(path)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be made: {error.strerror}. Check the directory's owner") from error
+            readonly = error.errno == EROFS
+            remedy = "Mount the disk for writing" if readonly else "Check the directory's owner"
+            raise StoreError(f"{path}: cannot be made: {error.strerror}. {remedy}") from error
         if lock is None:
             return None
         try:

@@ -6,6 +6,7 @@ salvage that finds the newest part of a queue gone counts by it how many events 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 from zlib import crc32
 
 from edgequeue.store.connecting import inherit_owner
+
+log = logging.getLogger("edgequeue")
 
 _WORDS = re.compile(rb"(([0-9a-z]{8}) (\d{12})) ([0-9a-f]{8})\n")
 _BYTES = 31
@@ -37,7 +40,11 @@ def read_mark(database: Path) -> tuple[str, int] | None:
 
 
 def forget_mark(database: Path) -> None:
-    """The database is a new one."""
+    """The database is a new one; the log says so where there was another."""
+    found = read_mark(database)
+    if found is not None and found[1]:
+        text = "%s: the file of a queue that had given %d events is gone, and a new, empty one is made"
+        log.warning(text, database, found[1], extra={"action": "create"})
     with suppress(OSError):
         mark_path(database).unlink()
 

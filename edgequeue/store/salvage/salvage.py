@@ -20,6 +20,7 @@ from edgequeue.store.salvage.rebuild import Salvage, rebuild
 from edgequeue.store.salvage.shapes import SHAPES
 from edgequeue.store.salvage.trees import Forest
 from edgequeue.store.trouble import KEEP_IT, START_ANEW, translated
+from edgequeue.views import MORE_LOST
 
 log = logging.getLogger("edgequeue")
 
@@ -53,7 +54,8 @@ def salvage(
         with writers_out(database):
             made = _remade(database, error, found, wall_ms, least_mark)
     extra = {"action": "salvage", "events": made.events, "lost": made.lost, "place": str(made.place)}
-    back = f"{made.events} events salvaged, {made.lost} lost" if made.events or made.lost else NOTHING_READ
+    least = "at least " if made.reason.endswith(MORE_LOST) else ""
+    back = f"{made.events:,} events salvaged, {least}{made.lost:,} lost" if made.events or made.lost else NOTHING_READ
     text = "%s was damaged (%s): %s; the old file is kept as %s"
     log.warning(text, database, made.reason, back, made.place.name, extra=extra)
 
