@@ -24,7 +24,6 @@ from edgequeue.clock import QueueClock
 from edgequeue.errors import FileReplaced, StoreDamaged, StoreError, StoreFull
 from edgequeue.model import EVENT_ID_LENGTH, Claimed, Codec, Draft, Priority
 from edgequeue.store.commit import CommittedError, GroupCommit
-from edgequeue.store.logroom import LogRoom
 from edgequeue.store.mark import Mark
 from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database, release
@@ -74,7 +73,6 @@ class Intake:
         self._database = database
         self._reserve = reserve
         self._mark = Mark(database.path)
-        self._log_room = LogRoom(database.path)
         self._group: GroupCommit[Put, str] = GroupCommit(self._commit_one, self._commit_group)
 
     def put(self, destination: int, draft: Draft, priority: Priority, timeout_seconds: float) -> str:
@@ -119,7 +117,6 @@ class Intake:
     def take_over(self, queue_id: str, clock: QueueClock) -> None:
         """Use this id and this clock; they are others after a salvage."""
         self._queue_id, self._clock = queue_id, clock
-        self._log_room = LogRoom(self._database.path)
         with self._database.read() as connection:
             self.last_sequence = connection.execute(_NEXT_SEQUENCE).fetchone()[0] - 1
 
@@ -170,7 +167,6 @@ class Intake:
             with self._database.transaction(deadline) as connection:
                 if not self._reserve.stands():
                     self._reserve.admit(connection)
-                self._log_room.keep()
                 event_id = self._insert_one(connection, *put)
             self._given(self._reached)
         except FileReplaced:
