@@ -75,7 +75,7 @@ def measure(bench: Bench) -> Iterator[tuple[str, Figure | Skipped]]:
     yield "import_mb", of_values([size for _, size in imports])
     yield "import_ratio", against(wall["import"], wall["sqlalchemy"], " ms")
     yield "embedded_mb", of_values(embedded)
-    yield "embedded_first_mb", of_values([first], "with alembic, which makes the tables")
+    yield "embedded_first_mb", of_values([first], "its tables by statements of its own, without the migrations")
     yield "day_mb", _day(bench)
     for name in ("help", "shell"):
         yield f"{name}_ms", of_values(wall[name])

@@ -30,7 +30,7 @@ REST_SECONDS_MIN = 0.02
 LINGER_SECONDS = 0.05
 """After a turn that left nothing the next one waits so long: events that come one by one then go together, and who
 enqueues at full speed in another process is held up by some 40 commits a second, not by as many as the disk can do
-(0.52 of its rate alone, and @@ with it)."""
+(0.52 of its rate alone, and 0.93 with it)."""
 
 STORE_TROUBLE_SECONDS = 5.0
 """The wait after the database could not be used (a full disk, a lock held for long) before it is tried again."""
