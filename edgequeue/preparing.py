@@ -1,6 +1,6 @@
 """What is sent next: due records are claimed, chosen, packed into requests and encoded.
 
-While the requests of one round are on their way, those of the next are prepared, so that the line is not idle meanwhile.
+While the requests of one round are on their way, those of the next are prepared, so that the line is not idle.
 Nothing is on record before its own round, and what was prepared is used only if all that went before it has ended, and
 nothing was learned since that would change it. An event of a higher priority waits for one such round at most.
 """
