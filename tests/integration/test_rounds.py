@@ -17,7 +17,7 @@ from edgequeue.model import HttpRequest, HttpResponse
 from edgequeue.retry import Hold
 from edgequeue.store.base import Closing, Lease
 from edgequeue.store.facade import SqliteStore
-from edgequeue.worker import Worker
+from edgequeue.worker import LINGER_SECONDS, Worker
 from tests.support import WEB, put
 
 EVENTS, IN_FLIGHT = 12, 2
@@ -147,3 +147,22 @@ def test_a_turn_says_whether_there_may_be_more(store: SqliteStore) -> None:
     put(store)
     assert not worker.step().full
     worker.close()
+
+
+class Lingering(Worker):
+    """A worker that ends where it would wait for more events to go together, and says for how long."""
+
+    waited: float | None = None
+
+    def pause_unless_asked(self, seconds: float) -> None:
+        self.waited = seconds
+        self.stop()
+
+
+def test_a_worker_lingers_only_after_a_turn_that_left_nothing(store: SqliteStore) -> None:
+    """While there is more it goes on at once; then it waits a moment, so that what comes one by one goes together."""
+    put(store)
+    worker = Lingering(store, EDGE, Answering(accepted), kind="test")
+    worker.run()
+    assert worker.waited == LINGER_SECONDS
+    assert (store.counts().delivered, store.counts().pending) == (EVENTS + 1, 0)
