@@ -3,6 +3,8 @@
 Python gives up its GIL at each row, and among threads that carry requests has to wait to have it back: row by row a
 claim took 15 us per event beside four of them, for 1.2 us alone. So rows come by the chunk, as lists in text and one
 long blob, wherever they are alike: of one priority, neighbours, never refused. Others come one by one.
+
+A chunk is bounded in bytes, and who claims stops asking when he has enough: large events must not fill the memory.
 """
 
 from __future__ import annotations
@@ -12,25 +14,33 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import accumulate, pairwise, repeat
 from operator import eq
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from edgequeue.model import Claimed, Codec
 from edgequeue.store.packing import runs
 
-_CHUNK_EVENTS = 64
+CHUNK_BYTES = 256 * 1024
+"""Payloads read at once; a larger one comes alone."""
+
 _FEW = 8
-"""So few are read one by one: that is one statement, not two."""
+"""So few are read one by one: that is one statement, not three."""
 
 _ALIKE = """
     SELECT min(priority), max(priority), max(attempts), count(travel_max), group_concat(sequence)
     FROM (SELECT sequence, priority, attempts, travel_max FROM pending
           WHERE destination = ? AND not_before_ms <= ? ORDER BY priority, sequence LIMIT ?)
 """
+# The length and the type of a value stand in its row's head: the payload itself is not read for them.
+_SIZES = """
+    SELECT min(sound), group_concat(length), group_concat(checksum)
+    FROM (SELECT length(payload) AS length, checksum,
+                 typeof(payload) = 'blob' AND typeof(checksum) = 'integer' AND codec = ? AS sound
+          FROM events WHERE sequence BETWEEN ? AND ? ORDER BY sequence)
+"""
 _BODIES = """
-    SELECT min(typeof(payload) = 'blob' AND codec = ?), group_concat(length(payload)), group_concat(checksum),
-           CAST(group_concat(payload, '') AS BLOB)
-    FROM (SELECT payload, codec, checksum FROM events WHERE sequence BETWEEN ? AND ? ORDER BY sequence)
+    SELECT CAST(group_concat(payload, '') AS BLOB)
+    FROM (SELECT payload FROM events WHERE sequence BETWEEN ? AND ? ORDER BY sequence)
 """
 # LEFT JOIN keeps the order of the loops: the work list first, then one look-up per event. And it shows what is missing.
 _EACH = """
@@ -44,7 +54,7 @@ _MADE: Callable[[Iterable[Any]], Claimed] = partial(tuple.__new__, Claimed)
 """A record from a row, without a step of Python's own: 0.1 us for 0.35."""
 
 
-class Missing(Exception):  # (a row that is not there, for `Delivery.claim`)
+class Missing(Exception):
     """An event of the work list has no row."""
 
 
@@ -75,28 +85,49 @@ def _one(row: tuple[int, int, int, int | None, object, int | None, int | None]) 
 
 def _alike(
     connection: sqlite3.Connection, destination: int, now_ms: int, events_max: int, travelling: Collection[int]
-) -> list[Claimed] | None:
+) -> Iterator[Claimed] | None:
     """The same for the common case; None where it is not, or where a row is not what it should be."""
     row = connection.execute(_ALIKE, (destination, now_ms, events_max + len(travelling))).fetchone()
     low, high, attempts, bound, text = row
     if low != high or attempts or bound or text is None:
         return None
     sequences = [one for one in map(int, text.split(",")) if one not in travelling][:events_max]
-    pieces = [
-        (start, min(start + _CHUNK_EVENTS - 1, last))
-        for first, last in runs(sequences)
-        for start in range(first, last + 1, _CHUNK_EVENTS)
-    ]
-    if len(pieces) * _FEW > len(sequences) + _CHUNK_EVENTS:
-        return None  # scattered: another statement for each would cost more
-    found: list[Claimed] = []
-    for first, last in pieces:
-        sound, lengths, checksums, body = connection.execute(_BODIES, (int(Codec.JSON), first, last)).fetchone()
-        if not sound or lengths.count(",") != last - first or checksums.count(",") != last - first:
+    neighbours = list(runs(sequences))
+    if len(neighbours) * _FEW > len(sequences):
+        return None  # scattered: statements for each would cost more
+    chunks: list[_Chunk] = []
+    for first, last in neighbours:
+        sound, lengths, checksums = connection.execute(_SIZES, (int(Codec.JSON), first, last)).fetchone()
+        if not sound or lengths.count(",") != last - first:
             return None
-        ends = accumulate(map(int, lengths.split(",")), initial=0)
-        payloads = [body[start:end] for start, end in pairwise(ends)]
-        intact = map(eq, map(crc32, payloads), map(int, checksums.split(",")))
-        rows = zip(range(first, last + 1), repeat(low), repeat(0), repeat(None), payloads, intact, strict=False)
-        found += map(_MADE, rows)
-    return found
+        chunks += _chunks(first, list(map(int, lengths.split(","))), list(map(int, checksums.split(","))))
+    return (one for chunk in chunks for one in _read(connection, low, chunk))
+
+
+class _Chunk(NamedTuple):
+    """Neighbours that are read at once: the first of them, and the length and checksum of each payload."""
+
+    first: int
+    lengths: list[int]
+    checksums: list[int]
+
+
+def _chunks(first: int, lengths: list[int], checksums: list[int]) -> Iterator[_Chunk]:
+    """Neighbours cut to chunks of `CHUNK_BYTES` at most."""
+    begin = size = 0
+    for index, length in enumerate(lengths):
+        size += length
+        if size > CHUNK_BYTES and index > begin:
+            yield _Chunk(first + begin, lengths[begin:index], checksums[begin:index])
+            begin, size = index, length
+    yield _Chunk(first + begin, lengths[begin:], checksums[begin:])
+
+
+def _read(connection: sqlite3.Connection, priority: int, chunk: _Chunk) -> Iterator[Claimed]:
+    """The records of a chunk."""
+    last = chunk.first + len(chunk.lengths) - 1
+    body = connection.execute(_BODIES, (chunk.first, last)).fetchone()[0]
+    payloads = [body[start:end] for start, end in pairwise(accumulate(chunk.lengths, initial=0))]
+    intact = map(eq, map(crc32, payloads), chunk.checksums)
+    rows = zip(range(chunk.first, last + 1), repeat(priority), repeat(0), repeat(None), payloads, intact, strict=False)
+    return map(_MADE, rows)
