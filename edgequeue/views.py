@@ -157,7 +157,10 @@ class DestinationView:
 
 
 MORE_LOST = "the newest part is gone, and nothing tells how many events it held"
-"""Stands at the end of the reason, where that is so."""
+"""Stands at the end of a salvage's reason, where that is so."""
+
+PUT_BACK = "an older copy put in its place"
+"""Stands in the reason of a salvage that a restored backup may explain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ class SalvageView:
 
     @property
     def more_lost(self) -> bool:
-        """Whether more may be lost than is counted: the newest part is gone, and nothing tells how much it was."""
+        """Whether more may be lost than is counted: the newest part is gone, and nothing tells how much."""
         return self.reason.endswith(MORE_LOST)
 
 

@@ -19,6 +19,7 @@ from edgequeue.cli.inlets import open_inlets
 from edgequeue.cli.output import clean, count, local, salvaged, sentence, write_json
 from edgequeue.errors import EdgeQueueError
 from edgequeue.model import Status
+from edgequeue.views import PUT_BACK
 
 if TYPE_CHECKING:
     from edgequeue.config import Settings
@@ -180,10 +181,6 @@ def _books(queue: EventQueue, status: QueueStatus, damage: Sequence[str]) -> Ite
         many = f"more than {DEAD_COUNTED_MAX:,} events" if dead > DEAD_COUNTED_MAX else count(dead, "event")
         remedy = "See why: edgequeue list --status dead. Once mended: edgequeue requeue."
         yield Finding("dead events", False, f"{many} refused, and kept", remedy, Code.DIED)
-
-
-PUT_BACK = "an older copy put in its place"
-"""In the reason of a salvage that a restored backup may explain."""
 
 
 def _salvaged(one: SalvageView) -> Finding:

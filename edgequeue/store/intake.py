@@ -28,6 +28,7 @@ from edgequeue.store.mark import Mark
 from edgequeue.store.reserve import Reserve
 from edgequeue.store.sqlite import Database, release
 from edgequeue.store.trouble import KEEP_IT
+from edgequeue.views import PUT_BACK
 
 CHUNK_EVENTS, CHUNK_BYTES = 256, 256 * 1024
 """A bulk put goes to the driver in chunks of this size, whichever comes first; larger ones are no faster and take more
@@ -129,7 +130,7 @@ class Intake:
         if marked is not None and marked[0] == self._queue_id and marked[1] > self.last_sequence:
             many = marked[1] - self.last_sequence
             gone = "newest event is" if many == 1 else f"newest {many:,} events are"
-            text = f"its {gone} gone: its log was deleted, or an older copy put in its place"
+            text = f"its {gone} gone: its log was deleted, or {PUT_BACK}"
             raise StoreDamaged(f"{self._database.path}: the database is damaged ({text}). {KEEP_IT}")
 
     def vouch(self) -> None:

@@ -73,6 +73,7 @@ class Mark:
         found = read_mark(self._database)
         if found is not None and found[0] == queue_id and not lowers:
             sequence = max(sequence, found[1])
+        self.close()  # of a file that may have lost its name with the database
         with self._lock:
             self._queue_id = queue_id
             self._open()
@@ -80,13 +81,12 @@ class Mark:
 
     def _open(self) -> None:
         with suppress(OSError):
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                inherit_owner(self._descriptor, self._path)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            inherit_owner(self._descriptor, self._path)
             os.ftruncate(self._descriptor, _BYTES)
 
     def note(self, sequence: int) -> None:
-        """This one was given. One system call, 1.5 us in all."""
+        """This one was given. One system call: 1.5 us in a loop, 7 after a flush."""
         words = f"{self._queue_id} {sequence:012d}".encode()
         with self._lock, suppress(OSError):
             if self._inherited:

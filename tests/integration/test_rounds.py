@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import StoreError
-from edgequeue.learning import Learned
 from edgequeue.model import HttpRequest, HttpResponse
-from edgequeue.retry import Hold
-from edgequeue.store.base import Closing, Lease
 from edgequeue.store.facade import SqliteStore
 from edgequeue.worker import LINGER_SECONDS, Worker
 from tests.support import WEB, put
@@ -61,18 +59,11 @@ class Failing(SqliteStore):
 
     refused = False
 
-    def settle(
-        self,
-        lease: Lease,
-        closings: Sequence[Closing],
-        now_ms: int,
-        hold: Hold | None = None,
-        learned: Learned | None = None,
-    ) -> None:
+    def settle(self, *values: Any, **named: Any) -> None:
         if not self.refused:
             self.refused = True
             raise StoreError("the disk failed this once")
-        super().settle(lease, closings, now_ms, hold, learned)
+        super().settle(*values, **named)
 
 
 def filled(store: SqliteStore) -> SqliteStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -80,11 +81,36 @@ def test_no_sequence_is_given_twice_after_the_newest_part_was_lost(killed: Kille
 
 
 def test_the_mark_follows_each_way_in(tmp_path: Path) -> None:
-    """One event, several threads' events, many events; and it is read before the next put."""
+    """One event, many events, several threads' events in one commit; and before the next put."""
     store = opened(tmp_path / "queue.db")
-    for count in (1, 3):
-        put(store, count)
-    assert read_mark(store.path) == (store.queue_id, store.counts().enqueued)
+
+    def given() -> tuple[str, int]:
+        return store.queue_id, store.counts().enqueued
+
+    put(store)
+    assert read_mark(store.path) == given() == (store.queue_id, 1)
+    store.put_many(WEB, [draft()] * 3, Priority.NORMAL, TIMEOUT_SECONDS)
+    assert read_mark(store.path) == given() == (store.queue_id, 4)
+    tills = [threading.Thread(target=put, args=(store,)) for _ in range(8)]
+    with store._database.write():  # they wait for it, and the first of them commits for the others
+        for till in tills:
+            till.start()
+        while len(store._intake._group._waiting) < len(tills) - 1:
+            os.sched_yield()
+    for till in tills:
+        till.join()
+    assert read_mark(store.path) == given() == (store.queue_id, 12)
+    store.close()
+
+
+def test_a_queue_that_goes_on_in_a_new_file_has_a_new_mark(tmp_path: Path) -> None:
+    """All its files were deleted while it was open, the mark among them."""
+    store = opened(tmp_path / "queue.db")
+    put(store, 3)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    put(store, 2)
+    assert read_mark(store.path) == (store.queue_id, 2)
     store.close()
 
 
