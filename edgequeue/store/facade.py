@@ -21,12 +21,14 @@ from edgequeue.store.books import Books
 from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.delivery import Delivery
 from edgequeue.store.encoding import decode_hold, decode_learned, encode_hold
-from edgequeue.store.intake import Intake, Spool
+from edgequeue.store.intake import Intake
 from edgequeue.store.mark import read_mark
-from edgequeue.store.mending import Mending, mending, mending_pages, salvaging
+from edgequeue.store.mending import Mending, mending, mending_pages
+from edgequeue.store.opening import salvaging
 from edgequeue.store.readonly import ReadOnlyDatabase, is_for_looking
 from edgequeue.store.reserve import Reserve
 from edgequeue.store.schema import REVISION, create_file, ensure_schema
+from edgequeue.store.spool import Spool
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
 from edgequeue.store.upkeep import CHECK_SECONDS, Upkeep, open_books

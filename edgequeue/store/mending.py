@@ -5,12 +5,10 @@ it so, it is salvaged, opened anew, and what was asked for is done then.
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,10 +17,10 @@ from edgequeue.clock import Clock
 from edgequeue.errors import EdgeQueueError, FileReplaced, NotAQueue, QueueBusy, StoreDamaged
 from edgequeue.lazily import importing
 from edgequeue.store.forking import OPEN
-from edgequeue.store.identity import Identity, identity, in_exchange
+from edgequeue.store.identity import Identity, identity
 from edgequeue.store.ids import QueueIds
 from edgequeue.store.intake import Intake
-from edgequeue.store.mark import read_mark
+from edgequeue.store.opening import TURN, salvaging
 from edgequeue.store.schema import create_file
 from edgequeue.store.sqlite import Database
 from edgequeue.store.trouble import KEEP_IT
@@ -40,25 +38,6 @@ ODD = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowErro
 """What comes of a row with another kind of value in it than was written: SQLite checks none of it when it reads."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-class _Turn:
-    """One salvage at a time in this process; a forked child has a turn of its own."""
-
-    def __init__(self) -> None:
-        self.reset_after_fork()
-
-    def reset_after_fork(self) -> None:
-        self.lock = threading.RLock()  # what was put in place of another file may have to be salvaged in its turn
-
-
-_turn = _Turn()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(  # before the locks of the databases, which a salvage takes after its own
-        before=lambda: _turn.lock.acquire(),
-        after_in_parent=lambda: _turn.lock.release(),
-        after_in_child=_turn.reset_after_fork,
-    )
 
 
 class Mending:
@@ -94,7 +73,7 @@ class Mending:
             raise error
         if isinstance(error, StoreDamaged) and (newer := self._database.outgrown()) is not None:
             raise newer from error
-        with _turn.lock, _standstill(self._database):
+        with TURN.lock, _standstill(self._database):
             if self.generation != seen:
                 return
             known, before, unsent = self._database.identity, self._ids, self._database.unsent()
@@ -258,56 +237,3 @@ def mending_pages(method: Method) -> Method:
         yield from method(self, *values, **named)
 
     return cast(Method, pages)
-
-
-Opened = TypeVar("Opened")
-
-
-def salvaging(path: Path, opened: Callable[..., Opened], clock: Clock) -> Opened:
-    """Open a file, and where it is damaged salvage it first. `opened(checked=…)`: with a quick check, or without.
-
-    A database that was closed properly costs three looks at the directory here.
-    """
-    sides = os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-shm")  # noqa: PTH110 (0.5 us each)
-    left = sides or _is_emptied(path)
-    if in_exchange(path):
-        with importing():
-            from edgequeue.store.salvage.aside import finish_plan
-
-        finish_plan(path)
-    seen = identity(path)
-    if left:
-        with importing():
-            from edgequeue.store.salvage.detect import suspicion, was_left
-
-        found = suspicion(path)
-        left = was_left(path)
-        if found is not None:
-            with suppress(StoreDamaged):  # nothing of ours is there: the opening says it better
-                text = f"{path}: the database is damaged ({found.reason}). {KEEP_IT}"
-                _salvage_closed(path, StoreDamaged(text), clock, seen)
-                seen = identity(path)
-    try:
-        return opened(checked=left)
-    except NotAQueue:
-        raise
-    except StoreDamaged as error:
-        _salvage_closed(path, error, clock, seen)
-    except FileReplaced:  # by another process, this moment
-        pass
-    return opened(checked=False)
-
-
-def _is_emptied(path: Path) -> bool:
-    """Whether a queue was in this file, of which nothing is left."""
-    with suppress(FileNotFoundError):
-        return os.stat(path).st_size == 0 and read_mark(path) is not None  # noqa: PTH116 (as above)
-    return False
-
-
-def _salvage_closed(path: Path, error: StoreDamaged, clock: Clock, seen: Identity | None) -> None:
-    with importing():
-        from edgequeue.store.salvage.salvage import salvage
-
-    with _turn.lock:
-        salvage(path, error, clock.wall_ms(), seen)

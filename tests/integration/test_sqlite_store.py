@@ -22,7 +22,7 @@ from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold, unt
 from edgequeue.store.base import EventFilter
 from edgequeue.store.connecting import PAGE_BYTES
 from edgequeue.store.facade import SqliteStore
-from edgequeue.store.intake import CHUNK_EVENTS, CHUNKS_IN_MEMORY
+from edgequeue.store.spool import CHUNK_EVENTS, CHUNKS_IN_MEMORY
 from edgequeue.store.upkeep import PRUNE_CHUNK_EVENTS
 from edgequeue.testing import ManualClock
 from tests.conftest import MakeStore
