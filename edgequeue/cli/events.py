@@ -90,7 +90,7 @@ def list_events(
         shown = list(islice(found, limit or EVENTS_SHOWN))
         if not shown:
             click.echo("No such events." if status or to or since else "No events.")
-            if status == Status.LOST and (lost := queue.status().ledger.lost):
+            if status == Status.LOST and not (to or since) and (lost := queue.status().ledger.lost):
                 click.echo(f"{count(lost, 'event')} left no row behind: their ids are not known. See: edgequeue doctor")
             return
         _say_records(shown)

@@ -101,6 +101,21 @@ def test_a_damaged_database(cli: Cli, intact: int) -> None:
     assert ledger["pending"] >= 1
 
 
+def test_every_command_says_what_a_loss_means(cli: Cli) -> None:
+    """A file that became empty: only the mark knows how much stood in it, and no event has a row any more."""
+    (event_id,) = cli.enqueue(event(1))
+    cli.enqueue(event(2))
+    cli.database.write_bytes(b"")
+    for end in ("-wal", "-shm"):
+        cli.database.with_name(f"{cli.database.name}{end}").unlink(missing_ok=True)
+    assert "2 were lost to damage" in cli("why").stdout
+    assert "2 events left no row behind" in cli("list", "--status", "lost").stdout
+    assert "left no row behind" not in cli("list", "--status", "lost", "--since", "1d").stdout
+    assert "lost to damage" in cli("show", event_id).stderr
+    doctor = cli("doctor")
+    assert ("2 lost" in doctor.output, doctor.exit_code) == (True, 4)
+
+
 def test_a_database_of_a_newer_edgequeue(cli: Cli) -> None:
     """Exit code 5, and what to do: upgrade."""
     cli.enqueue(event())
