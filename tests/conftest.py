@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from edgequeue.testing import ManualClock
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "local"))
+
+# Who starts the tests in the background has Ctrl-C ignored in them, and in every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeStore = Callable[..., SqliteStore]
 
