@@ -7,8 +7,11 @@ client collapses from there on. They are daemons: a process that ends does not w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from queue import SimpleQueue
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from edgequeue.errors import MaybeSent, TransportError
 from edgequeue.model import HttpRequest, HttpResponse
@@ -17,20 +20,44 @@ from edgequeue.sender import Sender
 Answer = HttpResponse | TransportError
 """What came of a request: the answer, or why there is none."""
 
-
 ASKING = (429, 503)
 """Statuses that ask for patience: what has not begun by then is not sent."""
 
-_Errand = tuple[int, HttpRequest, Mapping[str, str], "SimpleQueue[tuple[int, Answer]]"]
+
+def asks_for_patience(answer: HttpResponse) -> bool:
+    """Whether nothing more may be sent for the time being."""
+    return answer.status in ASKING or answer.header("retry-after") is not None
+
+
+class Reply(NamedTuple):
+    """What came of the request of that number, after so long; `answer` is None where it was taken back, unsent."""
+
+    number: int
+    answer: Answer | None
+    took_ms: int = 0
+
+
+class Errand(NamedTuple):
+    """A request to be sent, and what is sent along."""
+
+    number: int
+    request: HttpRequest
+    credentials: Mapping[str, str]
 
 
 class Couriers:
-    """Threads that carry requests; they are started when first needed and end with `close`."""
+    """Threads that carry requests, each the next one that waits; they are started when first needed.
+
+    As many requests are on their way at once as there are threads; those beyond wait until one is free. `post` and
+    `wait` belong to one thread; `recall` to any.
+    """
 
     def __init__(self, sender: Sender, name: str) -> None:
         self._sender = sender
         self._name = name
-        self._errands: SimpleQueue[_Errand | None] = SimpleQueue()
+        self._errands: SimpleQueue[Errand | None] = SimpleQueue()
+        self._replies: SimpleQueue[Reply] = SimpleQueue()
+        self._come: list[Reply] = []
         self._threads: list[threading.Thread] = []
 
     def ready(self, count: int) -> None:
@@ -40,40 +67,35 @@ class Couriers:
             thread.start()
             self._threads.append(thread)
 
-    def send_all(
-        self,
-        requests: Sequence[HttpRequest],
-        credentials: Mapping[str, str],
-        heed: Callable[[Answer], None],
-        meanwhile: Callable[[], None] | None = None,
-    ) -> tuple[list[Answer], BaseException | None]:
-        """Answers in the order of the requests, and what interrupted the wait (Ctrl-C), if anything did.
+    def post(self, errand: Errand) -> None:
+        """Have it sent by the next thread that is free."""
+        self._errands.put(errand)
 
-        `meanwhile` is called when they are on their way, and `heed` hears each answer but the last; both in the thread
-        that waits. An interruption ends the exchanges at once; those without an answer may have arrived.
+    def wait(self, count: int, seconds: float) -> list[Reply]:
+        """What has come of what was posted: one reply at least, and all that come until there are `count`, or until
+        `seconds` after the first.
         """
-        self.ready(len(requests))
-        back: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
-        for index, request in enumerate(requests):
-            self._errands.put((index, request, credentials, back))
-        answers: dict[int, Answer] = {}
-        interruption: BaseException | None = None
-        while len(answers) < len(requests):
+        if not self._come:  # kept here, so that an interrupted wait loses none
+            self._come.append(self._replies.get())
+        until = time.monotonic() + seconds
+        with suppress(Empty):
+            while True:
+                left = max(until - time.monotonic(), 0.0) if len(self._come) < count else 0.0
+                self._come.append(self._replies.get(timeout=left))
+        come, self._come = self._come, []
+        return come
+
+    def recall(self) -> None:
+        """Take back what has not begun. The replies say of which requests that is so."""
+        while True:
             try:
-                if meanwhile is not None:
-                    once, meanwhile = meanwhile, None
-                    once()
-                index, answer = back.get()
-                answers[index] = answer
-                if len(answers) < len(requests):
-                    heed(answer)
-            except BaseException as raised:  # Ctrl-C: what was answered is still settled before it goes on
-                if interruption is not None:
-                    break
-                interruption = raised
-                self._sender.abort()
-        lost = MaybeSent("interrupted before the answer came", code="interrupted")
-        return [answers.get(index, lost) for index in range(len(requests))], interruption
+                errand = self._errands.get_nowait()
+            except Empty:
+                return
+            if errand is None:  # the end, which is for somebody else
+                self._errands.put(None)
+                return
+            self._replies.put(Reply(errand.number, None))
 
     def close(self) -> None:
         """Let the threads end; those in the middle of an exchange end after it."""
@@ -83,13 +105,19 @@ class Couriers:
 
     def _carry(self) -> None:
         while (errand := self._errands.get()) is not None:
-            index, request, credentials, back = errand
-            try:
-                answer = self._sender.send(request, credentials)
-                if answer.status in ASKING or answer.header("retry-after") is not None:
-                    self._sender.withhold()
-                back.put((index, answer))
-            except TransportError as error:
-                back.put((index, error))
-            except BaseException as error:  # whatever it is, the worker must not wait for ever
-                back.put((index, MaybeSent(f"the transport failed: {type(error).__name__}", code="transport")))
+            begun = time.monotonic()
+            answer = self._send(errand)
+            self._replies.put(Reply(errand.number, answer, round((time.monotonic() - begun) * 1000)))
+            del errand, answer  # neither a request nor its credentials are kept while the thread is idle
+
+    def _send(self, errand: Errand) -> Answer:
+        try:
+            answer = self._sender.send(errand.request, errand.credentials)
+            if asks_for_patience(answer):
+                self.recall()
+                self._sender.withhold()
+        except TransportError as error:
+            return error
+        except BaseException as error:  # whatever it is, the worker must not wait for ever
+            return MaybeSent(f"the transport failed: {type(error).__name__}", code="transport")
+        return answer

@@ -112,26 +112,19 @@ class Judge:
 
     # --- after it -----------------------------------------------------------------------------------------------------
 
+    def read(self, batch: Batch, request: HttpRequest, answer: Answer, credentials: Mapping[str, str]) -> Trip:
+        """What one answer means by itself; `credentials` were sent along."""
+        return Trip(
+            batch,
+            SMILE_REFUSED if _refuses_smile(answer, request) else self._read(batch, answer, credentials),
+            len(request.body),
+            stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
+        )
+
     def judge(
-        self,
-        batches: Sequence[Batch],
-        requests: Sequence[HttpRequest],
-        answers: Sequence[Answer],
-        credentials: Mapping[str, str],
-        now_ms: int,
-        *,
-        by_hand: bool,
+        self, trips: Sequence[Trip], credentials: Mapping[str, str], now_ms: int, *, by_hand: bool
     ) -> list[tuple[Batch, Settlement]]:
-        """What to change for each batch; `hold` and `learned` are those from now on. `credentials` were sent along."""
-        trips = [
-            Trip(
-                batch,
-                self._read(batch, answer, credentials) if not _refuses_smile(answer, request) else SMILE_REFUSED,
-                len(request.body),
-                stray_possible=not request.fresh and isinstance(answer, HttpResponse) and answer.reused,
-            )
-            for batch, request, answer in zip(batches, requests, answers, strict=True)
-        ]
+        """What to change for each batch; `hold` and `learned` are those from now on."""
         weighed = weigh(
             trips,
             self.learned,
@@ -141,13 +134,16 @@ class Judge:
             unit_random=self._dice.random(),
         )
         self.learned = weighed.learned
-        if any(_refuses_smile(one, request) for one, request in zip(answers, requests, strict=True)):
+        if any(trip.outcome is SMILE_REFUSED for trip in trips):
             self.learned = replace(self.learned, json_until_ms=now_ms + JSON_MS)
             extra = {"action": "encoding", "destination": self._destination.name}
             log.warning("%s: Smile was refused (HTTP 415); sending JSON for a day", self._destination.name, extra=extra)
-        self._confirm = (self._confirm - {one.sequence for batch in batches for one in batch.records}) | weighed.confirm
+        if self._confirm or weighed.confirm:
+            tried = {one.sequence for trip in trips for one in trip.batch.records}
+            self._confirm = (self._confirm - tried) | weighed.confirm
         settled = [
-            (one, self._settle(one, outcome, now_ms)) for one, outcome in zip(batches, weighed.outcomes, strict=True)
+            (trip.batch, self._settle(trip.batch, outcome, now_ms))
+            for trip, outcome in zip(trips, weighed.outcomes, strict=True)
         ]
         self._hear(weighed.outcomes, settled, credentials, now_ms, by_hand)
         return settled

@@ -1,14 +1,15 @@
 """What is sent next: due records are claimed, chosen, packed into requests and encoded.
 
-While the requests of one round are on their way, those of the next are prepared, so that the line is not idle.
-Nothing is on record before its own round, and what was prepared is used only if all that went before it has ended, and
-nothing was learned since that would change it. An event of a higher priority waits for one such round at most.
+While requests are on their way those after them are prepared, so that the line is not idle. What was prepared is used
+only if all that went before it has ended or is on its way, and nothing was learned since that would change it. An event
+of a higher priority waits for what is on its way and for what is prepared: two times `requests_in_flight_max` requests.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import NamedTuple
@@ -47,6 +48,10 @@ class Prepared(NamedTuple):
     full: bool
     learned: Learned
 
+    def part(self, first: int, last: int | None = None) -> Prepared:
+        """The requests from `first` up to `last`."""
+        return self._replace(batches=self.batches[first:last], requests=self.requests[first:last])
+
 
 class Preparing:
     """Prepares the turns of one destination. For one thread."""
@@ -64,39 +69,60 @@ class Preparing:
 
         Raises StoreError, and whatever a destination's own code raises.
         """
-        prepared = self.following()
-        if prepared is None or events_max is not None or by_hand:
+        fits = self._ahead is not None and self._ahead.full and events_max is None and not by_hand
+        prepared = self.take(self.size) if fits else None
+        if prepared is None:
+            self.drop()
             self._judge.begin(now_ms)
             prepared = self._prepare(lease, FAR_MS if by_hand else now_ms, now_ms, events_max)
         buried, self._buried = self._buried, 0
         return prepared._replace(buried=buried)
 
-    def following(self) -> Prepared | None:
-        """What was prepared while the requests before it were under way, where that is still what to send."""
+    def take(self, count: int) -> Prepared | None:
+        """So many at most of those prepared ahead, where they are still what to send; others stay for later."""
         ahead, self._ahead = self._ahead, None
-        return ahead if ahead is not None and self._still_fits(ahead) else None
+        if ahead is None or not self._still_fits(ahead):
+            return None
+        if len(ahead.requests) <= count:
+            return ahead
+        self._ahead = ahead.part(count)
+        return ahead.part(0, count)._replace(full=True)
 
-    def ahead(self, lease: Lease, now_ms: int) -> None:
-        """Prepare the next turn while this one is under way; only where it would be a full one, and all is well."""
-        if not self._steady or self._judge.destination.requests_per_second_max is not None:
+    def ahead(self, lease: Lease, now_ms: int) -> bool:
+        """Prepare what goes next while other requests are on their way, where all is well. Whether anything is."""
+        if self._ahead is None and self._steady and not self.paced:
+            prepared = self._prepare(lease, now_ms, now_ms, None)
+            self._ahead = prepared if prepared.requests else None
+        return self._ahead is not None
+
+    @property
+    def paced(self) -> bool:
+        """Whether the destination has a pace to keep: one request at a time."""
+        return self._judge.destination.requests_per_second_max is not None
+
+    @property
+    def size(self) -> int:
+        """How many requests may be on their way at once."""
+        destination = self._judge.destination
+        if self._judge.hold.state is not HoldState.OK or self.paced:
+            return 1  # in trouble
+        return min(self._window.size, destination.requests_in_flight_max)
+
+    def after(self, took_ms: Sequence[int]) -> None:
+        """So long the last requests took: how many are sent at once from now on depends on it."""
+        if not took_ms:
             return
-        prepared = self._prepare(lease, now_ms, now_ms, None)
-        if prepared.full:
-            self._ahead = prepared
-
-    def after(self, sent: int, took_ms: int) -> None:
-        """A turn of `sent` requests is over: how many the next one has depends on how it went."""
         strained = self._judge.hold.state is HoldState.BACKING_OFF
         size_max = self._judge.destination.requests_in_flight_max
-        self._window = after_turn(self._window, sent=sent, took_ms=took_ms, strained=strained, size_max=size_max)
+        sent, longest_ms = len(took_ms), max(took_ms)
+        self._window = after_turn(self._window, sent=sent, took_ms=longest_ms, strained=strained, size_max=size_max)
 
     def drop(self) -> None:
         """Forget what was prepared: the lease has gone, or something older is to be sent again."""
         self._ahead = None
 
     def _still_fits(self, ahead: Prepared) -> bool:
-        same = ahead.learned.steering == self._judge.learned.steering
-        return self._steady and same and len(ahead.requests) <= self._loads_max
+        return self._steady and ahead.learned.steering == self._judge.learned.steering
 
     @property
     def _steady(self) -> bool:
@@ -104,18 +130,15 @@ class Preparing:
         return self._judge.hold.state is HoldState.OK and not self._judge.watches
 
     @property
-    def _loads_max(self) -> int:
-        """Requests of a turn: a destination in trouble, or with a pace to keep, is asked with one."""
-        destination = self._judge.destination
-        if self._judge.hold.state is not HoldState.OK or destination.requests_per_second_max is not None:
-            return 1
-        return min(self._window.size, destination.requests_in_flight_max)
+    def waiting(self) -> int:
+        """How many requests more may be on record, so that the next one is there when one was answered."""
+        return self.size // 2
 
     def _prepare(self, lease: Lease, due_ms: int, now_ms: int, events_max: int | None) -> Prepared:
         judge = self._judge
         destination = judge.destination
         limits = replace(destination.limits, bytes_max=judge.learned.room(destination.limits.bytes_max, now_ms))
-        loads_max = self._loads_max
+        loads_max = self.size
         count = loads_max * limits.events_max
         if events_max is not None:
             count = min(count, events_max)

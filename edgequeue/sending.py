@@ -1,7 +1,6 @@
 """One turn of sending: rescue, prepare (claim, batch, encode), record, send, interpret, settle.
 
-Where there is more to send and all is well, a turn has several rounds of requests, and each is settled while the next
-one is on its way: with 16 in flight and answers after 300 ms that took a drain from 0.83 of the ideal to 0.92.
+Where there is more to send and all is well, a turn goes on until somebody waits for its end (`flight.py`).
 
 Everything that is decided is decided by pure functions; this only carries values between them, the store and the
 network. The loop around it stands in `worker.py`.
@@ -15,23 +14,21 @@ from math import ceil
 from random import Random
 
 from edgequeue.auth import Denied
-from edgequeue.courier import Answer, Couriers
+from edgequeue.courier import Couriers
 from edgequeue.destinations.base import Destination
-from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent, StoreError
+from edgequeue.errors import EdgeQueueError, LeaseLost, NotSent
+from edgequeue.flight import Flight, Means, Orders
 from edgequeue.judging import Judge
 from edgequeue.model import Batch, Problem
-from edgequeue.outcome import OURS, Settlement, signal_of
-from edgequeue.preparing import Prepared, Preparing
-from edgequeue.reading import asked_seconds
-from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold
+from edgequeue.outcome import OURS, signal_of
+from edgequeue.preparing import Preparing
+from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal
 from edgequeue.sender import Sender
-from edgequeue.store.base import Closing, Lease, NewRequest, Store
-from edgequeue.turns import Listener, Turn, turn_of
+from edgequeue.settling import Settling
+from edgequeue.store.base import Lease, Store
+from edgequeue.turns import Listener, Tell, Turn
 
 log = logging.getLogger("edgequeue")
-
-BURST_MS = 1000
-"""After so long a turn ends, so that whoever runs it can tidy and tell how far it is."""
 
 
 class Sending:
@@ -53,32 +50,36 @@ class Sending:
         self.kind = kind
         self._store = store
         self._sender = sender
-        self._couriers = Couriers(sender, destination.name)
         dice = dice or Random()
+        self._couriers = Couriers(sender, destination.name)
         self._judge = Judge(destination, policy or RetryPolicy(), dice)
         self._preparing = Preparing(store, self._judge, dice)
+        self._settling = Settling(store, self._judge, listener)
         self._listener = listener
         self._peers = peers  # destinations of the same account
         self._lease: Lease | None = None
         self._paced_until_ms = 0
-        self._unsettled: list[tuple[int, tuple[Batch, Settlement]]] = []
-        self._heeded = Hold()  # the longest plea to wait of the turn under way
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
-    def step(self, *, by_hand: bool = False, events_max: int | None = None) -> Turn:
-        """One turn. `by_hand` skips our own backoff and a pause for this turn, never a wait the service asked for."""
+    def step(self, *, by_hand: bool = False, events_max: int | None = None, tell: Tell | None = None) -> Turn:
+        """One turn. `by_hand` skips our own backoff and a pause for this turn, never a wait the service asked for.
+
+        `tell` is told once a second what a long turn has done since, and says whether it goes on; what it was told is
+        not part of the result. Without it a turn ends after a second.
+        """
         if not self.acquire():
             return Turn(leased=False)
         try:
-            return self._step(by_hand, events_max)
+            return self._step(by_hand, events_max, tell)
         except LeaseLost:  # somebody removed the lease's file, and another worker has it: nothing was sent
             log.warning("%s: another worker has taken the lease", self.destination.name, extra={"action": "lease"})
             self._release()
             return Turn(leased=False)
 
-    def _step(self, by_hand: bool, events_max: int | None) -> Turn:
-        self._write_down()
+    def _step(self, by_hand: bool, events_max: int | None, tell: Tell | None) -> Turn:
+        assert self._lease is not None
+        self._settling.write_down(self._lease)
         now_ms = self._store.now_ms()
         if self.hold.waits(now_ms, by_hand=by_hand):
             return Turn(next_due_ms=self.hold.asked_until_ms if by_hand else self.hold.until_ms)
@@ -86,7 +87,6 @@ class Sending:
             if self._store.next_due_ms(self.destination.name) is None:
                 return Turn()  # nothing is left that would have to wait
             return Turn(next_due_ms=self._paced_until_ms, paced=True)
-        assert self._lease is not None
         try:
             prepared = self._preparing.next(self._lease, now_ms, events_max, by_hand=by_hand)
         except EdgeQueueError:
@@ -102,17 +102,26 @@ class Sending:
         credentials = self.destination.credentials.headers(self._sender, anew=by_hand)
         if isinstance(credentials, Denied):
             return self._denied(credentials, prepared.batches, now_ms, by_hand)
-        wanted = self.destination.credential_headers
-        signed = {name: credentials[name] for name in wanted if name in credentials}
         if self.hold.state is HoldState.OFFLINE and (offline := self._unreachable()) is not None:
             return self._held_back(offline, prepared.batches, now_ms, by_hand)
-        turn = self._send(prepared, signed, by_hand, ahead=events_max is None)
+        orders = Orders(by_hand, self._sign, self._goes_on if events_max is None else None, tell)
+        means = Means(self._store, self._couriers, self._judge, self._preparing, self._settling)
+        turn = Flight(means, self._lease, orders).send(prepared, self._wanted(credentials), self._sender.abort)
+        self._pace(self._store.now_ms())
         return turn._replace(dead=turn.dead + buried, omitted=prepared.omitted)
+
+    def _sign(self) -> Mapping[str, str] | None:
+        """The credentials of what follows; why there are none is said by the next turn."""
+        credentials = self.destination.credentials.headers(self._sender)
+        return None if isinstance(credentials, Denied) else self._wanted(credentials)
+
+    def _wanted(self, credentials: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: credentials[name] for name in self.destination.credential_headers if name in credentials}
 
     def acquire(self) -> bool:
         """Hold the lease; taking it, rescue what a dead worker left behind, and read the backoff before any send."""
-        if self._moved():
-            self._write_down()
+        if self._lease is not None and self._moved():
+            self._settling.write_down(self._lease)
             self._release()
             self._paced_until_ms = 0
         if self._lease is not None:
@@ -145,95 +154,9 @@ class Sending:
         problem = Problem("internal", text, "Ask its author, or install its package again; the events are kept.")
         return self._held_back(Signal(HoldState.PAUSED, problem), [], now_ms, by_hand)
 
-    def _send(self, prepared: Prepared, credentials: Mapping[str, str], by_hand: bool, *, ahead: bool) -> Turn:
-        """Rounds of requests. While one is on its way the one before it is settled and the one after it prepared."""
-        until_ms = self._store.now_ms() + BURST_MS
-        turn = Turn()
-        following: Prepared | None = prepared
-        try:
-            while following is not None:
-                settled, interruption = self._round(following, credentials, by_hand, ahead=ahead)
-                turn = turn.plus(turn_of(settled, self.hold)._replace(full=following.full))
-                if turn.deferred:  # what is sent again must not be overtaken where the order matters
-                    self._preparing.drop()
-                if interruption is not None:
-                    raise interruption
-                goes_on = ahead and self._goes_on() and self._store.now_ms() < until_ms
-                following = self._preparing.following() if goes_on else None
-        finally:
-            self._write_down()
-        return turn
-
     def _goes_on(self) -> bool:
         """Whether nobody waits for the end of this turn."""
         return True
-
-    def _round(
-        self, prepared: Prepared, credentials: Mapping[str, str], by_hand: bool, *, ahead: bool
-    ) -> tuple[list[tuple[Batch, Settlement]], BaseException | None]:
-        """Record, send, interpret. What came of it is kept to be settled; and what interrupted it, if anything did."""
-        assert self._lease is not None
-        batches, requests = prepared.batches, prepared.requests
-        rows = [
-            NewRequest(batch.request_id, tuple(one.sequence for one in batch.records), len(request.body))
-            for batch, request in zip(batches, requests, strict=True)
-        ]
-        self._couriers.ready(len(requests))
-        self._heeded = Hold()
-        begun_ms = self._store.now_ms()
-        numbers = self._store.record(self._lease, rows, begun_ms)
-        answers, interruption = self._couriers.send_all(
-            requests, credentials, self._heed, lambda: self._meanwhile(ahead=ahead)
-        )
-        now_ms = self._store.now_ms()
-        settled = self._judge.judge(batches, requests, answers, credentials, now_ms, by_hand=by_hand)
-        self._preparing.after(len(requests), now_ms - begun_ms)
-        self._pace(now_ms)
-        self._unsettled += zip(numbers, settled, strict=True)
-        return settled, interruption
-
-    def _meanwhile(self, *, ahead: bool) -> None:
-        """Settle the round before this one, and prepare the next. What fails is met again at the end of the turn, or in
-        the next one, and reported there.
-        """
-        assert self._lease is not None
-        try:
-            self._write_down()
-            if ahead:
-                self._preparing.ahead(self._lease, self._store.now_ms())
-        except Exception as error:
-            log.debug("%s: put off: %s", self.destination.name, error)
-
-    def _heed(self, answer: Answer) -> None:
-        """A plea to wait is kept at once: the other answers may be long in coming, and power may fail before them."""
-        seconds = asked_seconds(answer)
-        if not seconds:
-            return
-        problem = Problem("asked_to_wait", "the service asked for patience", "It goes on by itself then.")
-        signal = Signal(HoldState.BACKING_OFF, problem, seconds)
-        hold = next_hold(self.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
-        self._heeded = max(self._heeded, hold, key=lambda one: one.asked_until_ms)  # a shorter one shortens nothing
-        try:
-            self._store.set_hold(self.destination.name, self._heeded, self._lease)
-        except StoreError as error:
-            log.error("%s: the wait could not be written down: %s", self.destination.name, error)
-
-    def _write_down(self) -> None:
-        """Settle what was answered; where the disk refuses now, it is done first thing in the next turn."""
-        if self._unsettled:
-            assert self._lease is not None
-            closings = [Closing(number, settlement) for number, (_, settlement) in self._unsettled]
-            self._store.settle(self._lease, closings, self._store.now_ms(), self.hold, self._judge.learned)
-            self._log_deaths([settlement for _, (_, settlement) in self._unsettled])
-            told, self._unsettled = [settled for _, settled in self._unsettled], []
-            if self._listener is not None:
-                self._listener(self._lease, told, self.hold)
-
-    def _log_deaths(self, settlements: Sequence[Settlement]) -> None:
-        for death in (death for settlement in settlements for death in settlement.deaths):
-            extra = {"action": "dead", "destination": self.destination.name, "sequence": death.sequence}
-            text = f"event {death.sequence} was refused: {death.problem.code} {death.problem.text}"
-            log.info("%s: %s", self.destination.name, text, extra=extra)
 
     def _unreachable(self) -> Signal | None:
         """During an outage the host is looked at first: a try that cannot succeed then writes no request."""
@@ -275,6 +198,7 @@ class Sending:
 
     def abort(self) -> None:
         """End the exchanges under way at once; their outcome is unknown."""
+        self._couriers.recall()
         self._sender.abort()
 
     def _moved(self) -> bool:
@@ -293,8 +217,8 @@ class Sending:
         """Let go of the lease and the threads. Idempotent."""
         self._couriers.close()
         if self._lease is not None:
-            try:
-                self._write_down()  # what was answered and the disk refused so far: the last chance to keep it
+            try:  # what was answered and the disk refused so far: the last chance to keep it
+                self._settling.write_down(self._lease)
             except EdgeQueueError as error:
                 log.error("%s: answers could not be written down: %s", self.destination.name, error)
             self._release()

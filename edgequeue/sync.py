@@ -143,7 +143,7 @@ class Drain:
                 self._worker.pause(FOLLOW_SECONDS)
                 continue
             try:
-                turn = self._worker.step(by_hand=by_hand, events_max=room)
+                turn = self._worker.step(by_hand=by_hand, events_max=room, tell=self._told)
                 self._tally.add(turn)
             finally:
                 self._tally.give_back(room)
@@ -163,6 +163,11 @@ class Drain:
             self._sleep_until(turn.next_due_ms or self._store.now_ms())
             by_hand = self._worker.asked() or by_hand
         return "interrupted"
+
+    def _told(self, turn: Turn) -> bool:
+        """In the middle of a long turn."""
+        self._tally.add(turn)
+        return not self._out_of_time()
 
     def _follow(self) -> str:
         """Another process sends: ask it to do so now, and watch."""

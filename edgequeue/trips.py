@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from edgequeue.learning import UNECHOED_TURNS_MAX, Doubt, Learned
 from edgequeue.model import Batch, Disposition, Problem
 from edgequeue.outcome import Outcome, Verdict
-from edgequeue.retry import HoldState, Signal
+from edgequeue.retry import WELL, HoldState, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,13 @@ def accepts(outcome: Outcome) -> bool:
     """Whether anything was accepted."""
     verdicts = (outcome.verdict, *outcome.exceptions.values())
     return any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts)
+
+
+def is_plain(trip: Trip) -> bool:
+    """Whether all was accepted, and nothing else was said: an answer that no other one changes the meaning of."""
+    outcome = trip.outcome
+    accepted = outcome.verdict.disposition is Disposition.ACCEPTED and not outcome.exceptions
+    return accepted and outcome.signal is WELL and outcome.echoed is not False
 
 
 def echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Learned]:

@@ -41,6 +41,9 @@ class Turn(NamedTuple):
         )
 
 
+Tell = Callable[[Turn], bool]
+"""Told in the middle of a long turn what it has done since this was told last; whether it is to go on."""
+
 Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
 """Told after each settled turn: what was settled, and what holds the destination back now."""
 

@@ -118,7 +118,7 @@ class Worker(Sending):
                 if not begun and self._store.hold(self.destination.name).state is HoldState.PAUSED:
                     self._asked = True  # who starts a worker may have mended what paused it
                 begun = True
-                turn = self.step(by_hand=self.asked())
+                turn = self.step(by_hand=self.asked(), tell=self._told)
                 self.tidy()
                 if not turn.claimed:
                     self._wait(turn)
@@ -135,6 +135,14 @@ class Worker(Sending):
             except Exception:  # a fault of ours or of a destination's: say so, and do not fall silent for good
                 log.exception("%s: unexpected; trying again", self.destination.name, extra={"action": "unexpected"})
                 self.pause(STORE_TROUBLE_SECONDS)
+
+    def _told(self, turn: Turn) -> bool:
+        """In the middle of a long turn. What fails here is met again after it, and reported there."""
+        try:
+            self.tidy()
+        except Exception:
+            return False
+        return True
 
     def _wait(self, turn: Turn) -> None:
         """Until the next record falls due; other processes are noticed by the database's change counter."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edgequeue.courier import Couriers
+from edgequeue.courier import Couriers, Errand
 from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import MaybeSent, NotSent
 from edgequeue.model import HttpRequest, HttpResponse, Priority
@@ -23,12 +23,14 @@ class Slow(ScriptedTransport):
 
     def __init__(self, first: HttpResponse) -> None:
         super().__init__([first])
-        self.withheld = threading.Event()
+        self.begun, self.withheld = threading.Event(), threading.Event()
 
     def send(self, request: HttpRequest, credentials: object) -> HttpResponse:
         if request.url == "second":
+            self.begun.set()
             assert self.withheld.wait(30)
             raise NotSent("stopped while it was connecting", code="aborted")
+        assert self.begun.wait(30)
         return super().send(request, {})
 
     def withhold(self) -> None:
@@ -38,19 +40,30 @@ class Slow(ScriptedTransport):
 @pytest.mark.parametrize("answer", [response(429), response(503), response(200, {}, retry_after="9")])
 def test_who_asks_for_patience_is_not_sent_what_has_not_begun(answer: HttpResponse) -> None:
     """A Retry-After is kept from the moment it is heard, also by the requests of the same turn."""
-    couriers, heard = Couriers(Slow(answer), "web"), []
-    requests = [HttpRequest("POST", url, {}, b"") for url in ("first", "second")]
-    answers, _ = couriers.send_all(requests, {}, heard.append)
+    couriers = Couriers(Slow(answer), "web")
+    couriers.ready(2)
+    for number, url in enumerate(("first", "second", "third")):
+        couriers.post(Errand(number, HttpRequest("POST", url, {}, b""), {}))
+    replies: dict[int, object] = {}
+    while len(replies) < 3:
+        replies |= {one.number: one.answer for one in couriers.wait(1, 0.0)}
     couriers.close()
-    assert heard == [answer], "and it is heard before the last answer is there"
-    assert answers[0] == answer
-    assert isinstance(answers[1], NotSent)
+    assert replies[0] == answer
+    assert isinstance(replies[1], NotSent), "no byte of it was out"
+    assert replies[2] is None, "it waited for a free thread, and was taken back"
 
 
 def test_a_plea_to_wait_is_on_disk_while_other_answers_are_awaited() -> None:
     """Of two requests one is told to wait and the other hangs: a power cut now does not make it unsaid."""
     busy = response(429, {"title": "slower"}, retry_after="300")
-    store, network = MemoryStore(ManualClock()), ScriptedTransport([busy], then=SILENCE)
+    store = MemoryStore(ManualClock())
+    network = ScriptedTransport(then=SILENCE)
+
+    def busy_once_both_are_out(request: HttpRequest) -> HttpResponse:
+        assert network.wait_for_requests(2)
+        return busy
+
+    network.add(busy_once_both_are_out)
     place = AdobeEdge("web", datastream_id="d", batch_events_max=1, requests_in_flight_max=2)
     store.register("web", place.type)
     for number in range(2):
@@ -98,6 +111,7 @@ def test_a_shorter_plea_does_not_shorten_a_longer_one() -> None:
 
     def after(count: int, answer: HttpResponse) -> Callable[[HttpRequest], HttpResponse]:
         def wait(request: HttpRequest) -> HttpResponse:
+            assert network.wait_for_requests(3), "all three are out before the first is answered"
             eventually(lambda: len(store.asked_ms) >= count)
             return answer
 

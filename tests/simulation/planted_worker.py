@@ -17,7 +17,8 @@ from edgequeue.learning import Suspect
 from edgequeue.model import Batch, Claimed, Disposition, HttpResponse, RequestOutcome
 from edgequeue.outcome import Outcome, Settlement, Verdict, Wait
 from edgequeue.retry import Hold, HoldState, Signal
-from edgequeue.sending import Sending
+from edgequeue.settling import Settled, Settling
+from edgequeue.store.base import Lease
 from tests.simulation.planting import Bugs
 
 BUGS = Bugs()
@@ -28,15 +29,15 @@ BUGS = Bugs()
 @BUGS.breaks("an_accepted_answer_is_applied", "everything_drains")
 def forget_what_the_disk_refused(patch: pytest.MonkeyPatch) -> None:
     """Answers are held for one try to write them down; where the disk is full they are gone."""
-    write_down = Sending._write_down
+    write_down = Settling.write_down
 
-    def once(self: Sending) -> None:
+    def once(self: Settling, lease: Lease) -> None:
         try:
-            write_down(self)
+            write_down(self, lease)
         finally:
-            self._unsettled = []
+            self._kept = []
 
-    patch.setattr(Sending, "_write_down", once)
+    patch.setattr(Settling, "write_down", once)
 
 
 @BUGS.breaks("a_plea_to_wait_is_kept")
@@ -170,14 +171,17 @@ def mint_an_id_for_each_try(patch: pytest.MonkeyPatch) -> None:
 @BUGS.breaks("what_went_out_is_on_record")
 def forget_a_request_that_may_have_arrived(patch: pytest.MonkeyPatch) -> None:
     """Every request without an answer is taken off the record, also where the service may have it."""
-    turn = Sending._write_down
+    keep = Settling.keep
 
-    def untraced(self: Sending) -> None:
-        gone = RequestOutcome.UNKNOWN
-        self._unsettled = [
-            (number, (batch, replace(one, unsent=True) if one.outcome is gone else one))
-            for number, (batch, one) in self._unsettled
-        ]
-        turn(self)
+    def untraced(self: Settling, number: int, settled: Settled) -> None:
+        batch, one = settled
+        gone = one.outcome is RequestOutcome.UNKNOWN
+        keep(self, number, (batch, replace(one, unsent=True) if gone else one))
 
-    patch.setattr(Sending, "_write_down", untraced)
+    patch.setattr(Settling, "keep", untraced)
+
+
+@BUGS.breaks("everything_drains")
+def forget_what_was_taken_back(patch: pytest.MonkeyPatch) -> None:
+    """A request that was not sent after all stays on record as if it were on its way."""
+    patch.setattr(Settling, "take_back", lambda self, number: None)

@@ -7,21 +7,22 @@ named points and wherever the worker would sleep. So the order of everything is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from edgequeue.courier import Answer
+from edgequeue.courier import Errand, Reply, asks_for_patience
 from edgequeue.errors import NotSent, StoreError
 from edgequeue.model import HttpRequest, HttpResponse
-from edgequeue.sending import Turn
 from edgequeue.store.base import Lease, Store
 from edgequeue.sync import Drain, Tally
+from edgequeue.turns import Tell, Turn
 from edgequeue.worker import Worker
 from tests.simulation import invariants
 from tests.simulation.disks import Crash
 
 if TYPE_CHECKING:
+    from tests.simulation.service import Told
     from tests.simulation.world import World
 
 CHANGES = frozenset(
@@ -203,8 +204,8 @@ class SimulatedWorker(Worker):
         self._process = process
         self._couriers = LockstepCouriers(process)  # type: ignore[assignment]
 
-    def step(self, *, by_hand: bool = False, events_max: int | None = None) -> Turn:
-        turn = super().step(by_hand=by_hand, events_max=events_max)
+    def step(self, *, by_hand: bool = False, events_max: int | None = None, tell: Tell | None = None) -> Turn:
+        turn = super().step(by_hand=by_hand, events_max=events_max)  # nobody is told in between: what it did is counted
         self._process.world.stepped(self._process, turn, self.hold)
         self._process.pass_on()
         return turn
@@ -225,38 +226,53 @@ class SimulatedWorker(Worker):
 
 
 class LockstepCouriers:
-    """All requests of a turn are at the service before the first answer is heard; the answers come in any order."""
+    """Requests are at the service in the order in which they were posted, as many at once as there would be threads;
+    the answers come in any order, some at a time.
+    """
 
     def __init__(self, process: Threaded) -> None:
         self._process = process
+        self._threads = 0
+        self._waiting: list[tuple[int, str, HttpRequest]] = []
+        self._under_way: list[tuple[int, Told]] = []
+        self._taken_back: list[Reply] = []
 
     def ready(self, count: int) -> None:
-        """No threads are needed."""
+        self._threads = max(self._threads, count)
 
-    def send_all(
-        self,
-        requests: Sequence[HttpRequest],
-        credentials: Mapping[str, str],
-        heed: Callable[[Answer], None],
-        meanwhile: Callable[[], None] | None = None,
-    ) -> tuple[list[Answer], BaseException | None]:
+    def post(self, errand: Errand) -> None:
+        self._waiting.append((errand.number, self._process.recorded.pop(0), errand.request))
+
+    def wait(self, count: int, seconds: float) -> list[Reply]:
         process, world = self._process, self._process.world
-        world.begins_sending(process)
-        told = []
-        for request_id, request in zip(process.recorded, requests, strict=True):
-            process.point("before send")
-            told.append(world.take(process, request_id, request))
-        if meanwhile is not None:
-            meanwhile()
-        order = list(range(len(requests)))
-        world.dice.shuffle(order)
-        for heard, index in enumerate(order, 1):
+        self._begin()
+        taken_back, self._taken_back = self._taken_back, []
+        replies = [*taken_back]
+        for _ in range(world.dice.randint(0 if replies else 1, len(self._under_way))):
             process.point("before answer")
-            world.hears(process, told[index])
-            if heard < len(requests):
-                heed(told[index].answer)
+            number, told = self._under_way.pop(world.dice.randrange(len(self._under_way)))
+            world.hears(process, told)
+            if isinstance(told.answer, HttpResponse) and asks_for_patience(told.answer):
+                self.recall()
+            replies.append(Reply(number, told.answer))
+            if told.asked_until_ms:
+                break  # a plea is on disk before the next answer is looked at
         process.point("after answers")
-        return [one.answer for one in told], None
+        return replies
+
+    def _begin(self) -> None:
+        """Those for which a thread is free go out."""
+        process, world = self._process, self._process.world
+        if self._waiting:
+            world.begins_sending(process)
+        while self._waiting and len(self._under_way) < self._threads:
+            process.point("before send")
+            number, request_id, request = self._waiting.pop(0)
+            self._under_way.append((number, world.take(process, request_id, request)))
+
+    def recall(self) -> None:
+        self._taken_back += [Reply(number, None) for number, _, _ in self._waiting]
+        self._waiting = []
 
     def close(self) -> None:
         """Nothing to let go of."""

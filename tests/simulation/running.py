@@ -16,7 +16,7 @@ from tests.simulation.processes import Threaded
 from tests.simulation.sqlite_disk import SqliteDisk
 from tests.simulation.world import Unexpected, World
 
-DRAIN_TURNS_MAX = 400
+DRAIN_TURNS_MAX = 800
 """Turns until a service that is well has everything."""
 
 RESUMES_PER_TURN = 4
@@ -114,7 +114,7 @@ def _faults(world: World) -> None:
     weights = WORK | TROUBLE | CLOCKS[plan.clock] | (MENDING if plan.mends else {})
     weights |= {"steal": 1.5} if plan.steals else {}
     names, sizes = list(weights), list(weights.values())
-    outside.enqueue(world, dice.randint(1, 12))
+    outside.enqueue(world, dice.randint(1, dice.choice((12, 12, 30))))
     world.start("run")
     for _ in range(plan.actions):
         _act(world, dice.choices(names, sizes)[0])

@@ -10,8 +10,8 @@ from typing import Any
 from edgequeue.errors import NotSent
 from edgequeue.model import HttpRequest, Status
 from edgequeue.retry import Hold
-from edgequeue.sending import Turn
 from edgequeue.store.base import Store
+from edgequeue.turns import Turn
 from tests.simulation import invariants
 from tests.simulation.disks import Disk, Fate, MemoryDisk
 from tests.simulation.machine import Machine

@@ -1,0 +1,56 @@
+"""What was answered and is not written down yet: kept until the disk takes it, also beyond the turn it belongs to."""
+
+from __future__ import annotations
+
+import logging
+
+from edgequeue.judging import Judge
+from edgequeue.model import Batch, Disposition, RequestOutcome
+from edgequeue.outcome import Settlement, Verdict
+from edgequeue.store.base import Closing, Lease, Store
+from edgequeue.turns import Listener
+
+log = logging.getLogger("edgequeue")
+
+Settled = tuple[Batch, Settlement]
+
+_TAKEN_BACK = Settlement(RequestOutcome.UNKNOWN, Verdict(Disposition.UNKNOWN), None, {}, unsent=True)
+
+
+class Settling:
+    """The settlements of one destination on their way to the store. For one thread."""
+
+    def __init__(self, store: Store, judge: Judge, listener: Listener | None) -> None:
+        self._store = store
+        self._judge = judge
+        self._listener = listener
+        self._kept: list[tuple[int, Settled]] = []
+        self._taken_back: list[int] = []
+
+    def keep(self, number: int, settled: Settled) -> None:
+        """What the request of that number came to."""
+        self._kept.append((number, settled))
+
+    def take_back(self, number: int) -> None:
+        """That request was not sent after all: it leaves no trace, and nobody is told of it."""
+        self._taken_back.append(number)
+
+    def write_down(self, lease: Lease) -> None:
+        """Settle it all in one commit. Where the disk refuses now it is done first thing in the next turn."""
+        if not self._kept and not self._taken_back:
+            return
+        closings = [Closing(number, settlement) for number, (_, settlement) in self._kept]
+        closings += [Closing(number, _TAKEN_BACK) for number in self._taken_back]
+        self._store.settle(lease, closings, self._store.now_ms(), self._judge.hold, self._judge.learned)
+        told = [settled for _, settled in self._kept]
+        self._kept, self._taken_back = [], []
+        for _, settlement in told:
+            self._log_deaths(lease, settlement)
+        if self._listener is not None and told:
+            self._listener(lease, told, self._judge.hold)
+
+    def _log_deaths(self, lease: Lease, settlement: Settlement) -> None:
+        for death in settlement.deaths:
+            extra = {"action": "dead", "destination": lease.name, "sequence": death.sequence}
+            text = f"event {death.sequence} was refused: {death.problem.code} {death.problem.text}"
+            log.info("%s: %s", lease.name, text, extra=extra)
