@@ -112,6 +112,8 @@ def settle(
     batch: Batch, outcome: Outcome, *, attempts_max: int, policy: RetryPolicy, now_ms: int, unit_random: float
 ) -> Settlement:
     """What an outcome changes for each event of the batch."""
+    if outcome.verdict.disposition is Disposition.ACCEPTED and not outcome.exceptions:
+        return _accepted(batch, outcome)
     delivered: list[tuple[int, int]] = []
     waits: list[Wait] = []
     deaths: list[Death] = []
@@ -150,6 +152,13 @@ def settle(
         deferred=deferred,
         unsent=outcome.unsent,
     )
+
+
+def _accepted(batch: Batch, outcome: Outcome) -> Settlement:
+    """All of it, and nothing to be said of one event: nearly every answer there is, without a look at each event."""
+    delivered = tuple([(record.priority, record.sequence) for record in batch.records])
+    status, service = outcome.http_status, outcome.service
+    return Settlement(RequestOutcome.ACCEPTED, outcome.verdict, status, service, delivered, unsent=outcome.unsent)
 
 
 def _again(outcome: Outcome, position: int, record: Claimed, split_max: int | None, now_ms: int) -> Wait | None:

@@ -56,6 +56,8 @@ def turn_of(settled: Sequence[tuple[Batch, Settlement]], hold: Hold) -> Turn:
         delivered += len(settlement.delivered)
         dead += len(settlement.deaths)
         requests += not settlement.unsent
+        if len(settlement.delivered) == len(batch):
+            continue
         ended = {sequence for _, sequence in settlement.delivered} | {death.sequence for death in settlement.deaths}
         deferred.update(record.sequence for record in batch.records if record.sequence not in ended)
     claimed = sum(len(batch) for batch, _ in settled)

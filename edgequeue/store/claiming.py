@@ -60,8 +60,8 @@ class Missing(Exception):
 
 def due(
     connection: sqlite3.Connection, destination: int, now_ms: int, events_max: int, travelling: Collection[int]
-) -> Iterator[Claimed]:
-    """Due records in the order in which they are sent, without those that travel. Raises Missing."""
+) -> Iterator[list[Claimed]]:
+    """Due records in the order in which they are sent, some at a time, without those that travel. Raises Missing."""
     if events_max > _FEW:
         found = _alike(connection, destination, now_ms, events_max, travelling)
         if found is not None:
@@ -69,7 +69,7 @@ def due(
             return
     for row in connection.execute(_EACH, (destination, now_ms)):
         if row[0] not in travelling:
-            yield _one(row)
+            yield [_one(row)]
 
 
 def _one(row: tuple[int, int, int, int | None, object, int | None, int | None]) -> Claimed:
@@ -85,7 +85,7 @@ def _one(row: tuple[int, int, int, int | None, object, int | None, int | None]) 
 
 def _alike(
     connection: sqlite3.Connection, destination: int, now_ms: int, events_max: int, travelling: Collection[int]
-) -> Iterator[Claimed] | None:
+) -> Iterator[list[Claimed]] | None:
     """The same for the common case; None where it is not, or where a row is not what it should be."""
     row = connection.execute(_ALIKE, (destination, now_ms, events_max + len(travelling))).fetchone()
     low, high, attempts, bound, text = row
@@ -101,7 +101,7 @@ def _alike(
         if not sound or lengths.count(",") != last - first:
             return None
         chunks += _chunks(first, list(map(int, lengths.split(","))), list(map(int, checksums.split(","))))
-    return (one for chunk in chunks for one in _read(connection, low, chunk))
+    return (_read(connection, low, chunk) for chunk in chunks)
 
 
 class _Chunk(NamedTuple):
@@ -123,11 +123,11 @@ def _chunks(first: int, lengths: list[int], checksums: list[int]) -> Iterator[_C
     yield _Chunk(first + begin, lengths[begin:], checksums[begin:])
 
 
-def _read(connection: sqlite3.Connection, priority: int, chunk: _Chunk) -> Iterator[Claimed]:
+def _read(connection: sqlite3.Connection, priority: int, chunk: _Chunk) -> list[Claimed]:
     """The records of a chunk."""
     last = chunk.first + len(chunk.lengths) - 1
     body = connection.execute(_BODIES, (chunk.first, last)).fetchone()[0]
     payloads = [body[start:end] for start, end in pairwise(accumulate(chunk.lengths, initial=0))]
     intact = map(eq, map(crc32, payloads), chunk.checksums)
     rows = zip(range(chunk.first, last + 1), repeat(priority), repeat(0), repeat(None), payloads, intact, strict=False)
-    return map(_MADE, rows)
+    return list(map(_MADE, rows))

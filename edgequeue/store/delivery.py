@@ -112,14 +112,16 @@ class Delivery:
             self._require(connection, lease)
             travelling = open_sequences(connection, lease.destination)
             try:
-                for one in due(connection, lease.destination, now_ms, events_max, travelling):
-                    claimed.append(one)
-                    room -= len(one.payload)
+                for chunk in due(connection, lease.destination, now_ms, events_max, travelling):
+                    claimed += chunk
+                    room -= sum([len(one.payload) for one in chunk])
                     if room <= 0 or len(claimed) == events_max:
                         break
             except Missing as error:
                 text = f"{self._database.path}: the database is damaged (event {error} is missing). {KEEP_IT}"
                 raise StoreDamaged(text) from error
+        while room < 0 and room + len(claimed[-1].payload) <= 0:  # the last chunk went further
+            room += len(claimed.pop().payload)
         return claimed
 
     def next_due_ms(self, destination: int) -> int | None:

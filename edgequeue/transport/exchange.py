@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,15 @@ class Line:
     def reused(self) -> bool:
         """Whether the connection had carried another request before the one it carries now."""
         return self._carried > 1
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, trace: Callable[..., None]
+    ) -> httpx.Request:
+        """The request as the client sends it. `client.build_request` merges settings that this client has not: 60 us."""
+        import httpx
+
+        extensions = {"trace": trace, "timeout": self.client.timeout.as_dict()}
+        return httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
 
     def follow(self, step: str, info: Mapping[str, Any]) -> None:
         """Keep hold of the socket and count its requests, by what httpcore's trace tells."""

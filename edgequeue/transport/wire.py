@@ -41,9 +41,7 @@ def carry(
 
     Raises what httpx raises, and MaybeSent for an answer that cannot be taken.
     """
-    built = line.client.build_request(
-        request.method, request.url, headers=headers, content=request.body, extensions={"trace": exchange.trace}
-    )
+    built = line.request(request.method, request.url, headers, request.body, exchange.trace)
     port = built.url.port or (80 if built.url.scheme == "http" else 443)
     exchange.progress.wire_host = f"{built.url.raw_host.decode('ascii')}:{port}"
     response = line.client.send(built, auth=None, stream=True)
@@ -60,7 +58,8 @@ def carry(
 
 def headers_of(request: HttpRequest, credentials: Mapping[str, str]) -> dict[str, str]:
     """All headers of a request, names in lower case; NotSent when one cannot be written."""
-    ours = {"user-agent": f"edgequeue/{__version__}", "accept-encoding": "identity"}
+    ours = {"accept": "*/*", "accept-encoding": "identity", "connection": "keep-alive"}
+    ours["user-agent"] = f"edgequeue/{__version__}"
     named = [*ours.items(), *request.headers.items(), *credentials.items()]
     for name, value in named:
         if not _HEADER_NAME.fullmatch(name) or (value and not _HEADER_VALUE.fullmatch(value)):
