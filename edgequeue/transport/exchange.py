@@ -2,8 +2,8 @@
 
 httpx can be ended from outside in one way only: by shutting the socket down. It tells of a new socket, and not which
 of several kept ones it takes again; so each `Line` has a client of its own with one connection, and knows its socket.
-An `Exchange` runs in a thread of its own, because nothing can end a name's look-up or a connect: whoever waits for it
-goes away at the deadline, and an exchange that was cut can never begin to send.
+An `Exchange` that needs a new connection runs in a thread of its own, because nothing can end a name's look-up or a
+connect: whoever waits for it goes away at the deadline, and an exchange that was cut can never begin to send.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ class Cut(Exception):
     """Raised inside httpx, by its trace, to end an exchange before its first byte."""
 
 
+class Gone(Exception):
+    """Raised inside httpx, by its trace: the kept connection has gone, and a new one is not to be opened here."""
+
+
 class Line:
     """A client with at most one connection, and a handle on its socket. Used by one exchange at a time."""
 
@@ -45,7 +49,7 @@ class Line:
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, trace: Callable[..., None]
     ) -> httpx.Request:
-        """The request as the client sends it. `client.build_request` merges settings that this client has not: 60 us."""
+        """A request for the client. Its own `build_request` merges settings that it does not have: 60 us."""
         import httpx
 
         extensions = {"trace": trace, "timeout": self.client.timeout.as_dict()}
@@ -96,6 +100,8 @@ class Exchange:
         self._settled = threading.Event()
         self._result: HttpResponse | TransportError | None = None
         self._line: Line | None = None
+        self.opens = True
+        """Whether it may open a connection."""
 
     # --- for the thread that waits, and any other ------------------------------------------------------------------
 
@@ -114,6 +120,10 @@ class Exchange:
     def abort(self) -> None:
         """End it now, whatever it is doing; nothing when it has ended."""
         self._cut(faults.aborted)
+
+    def expire(self) -> None:
+        """Its time is up."""
+        self._cut(faults.timed_out)
 
     def withhold(self) -> None:
         """End it if no byte of the request is out yet."""
@@ -152,6 +162,8 @@ class Exchange:
             match step:
                 case "connect_tcp.started":
                     self._stop_if_cut()
+                    if not self.opens:
+                        raise Gone
                     self.progress.phase = Phase.CONNECT
                     self.progress.peer = f"{info['host']}:{info['port']}"
                 case "connect_tcp.complete" if self._settled.is_set():

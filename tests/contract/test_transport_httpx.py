@@ -326,13 +326,17 @@ def test_a_kept_connection_that_ends_under_a_request_is_maybe_sent(
     assert len(service.received) == 2
 
 
-def test_silence_ends_at_the_deadline(hasty: HttpxTransport, service: RawService) -> None:
-    """The service has the request and said nothing."""
+@pytest.mark.parametrize("before", [0, 1])
+def test_silence_ends_at_the_deadline(hasty: HttpxTransport, service: RawService, before: int) -> None:
+    """The service has the request and said nothing, on a new connection or on a kept one."""
+    for _ in range(before):
+        hasty.send(service.will(Answer()), {})
     with pytest.raises(MaybeSent, match=r"did not answer within 0\.3 s") as raised:
         hasty.send(service.will(Silence()), {})
     assert raised.value.code == "read_timeout"
 
 
+@pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize(
     ("first", "code"),
     [
@@ -340,8 +344,12 @@ def test_silence_ends_at_the_deadline(hasty: HttpxTransport, service: RawService
         (b"HTTP/1.1 200 OK\r\nx-endless: ", "read_timeout"),
     ],
 )
-def test_a_drip_ends_at_the_deadline(hasty: HttpxTransport, service: RawService, first: bytes, code: str) -> None:
-    """Each byte comes in time and the whole does not, in the body and in the headers."""
+def test_a_drip_ends_at_the_deadline(
+    hasty: HttpxTransport, service: RawService, first: bytes, code: str, before: int
+) -> None:
+    """Each byte comes in time and the whole does not, in the body and in the headers; also on a kept connection."""
+    for _ in range(before):
+        hasty.send(service.will(Answer()), {})
     with pytest.raises(MaybeSent) as raised:
         hasty.send(service.will(Drip(first)), {})
     assert raised.value.code == code

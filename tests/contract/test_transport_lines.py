@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +19,10 @@ from edgequeue.errors import MaybeSent
 from edgequeue.model import HttpRequest
 from edgequeue.transport import HttpxTransport
 from edgequeue.transport.hands import Hands
+from edgequeue.transport.watch import Watch
 from tests.contract.certificates import make_certificate, server_context
 from tests.contract.raw_service import STRAY, End, Later, Raw, RawService, Tunnel
-from tests.contract.transport import BOUND_SECONDS, Answer, CloseUnanswered
+from tests.contract.transport import BOUND_SECONDS, Answer, CloseUnanswered, Silence
 
 ANSWER = b"HTTP/1.1 207 Multi-Status\r\ncontent-length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 207 Multi-Status\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -208,6 +211,111 @@ def test_a_busy_thread_ends_after_close(hands: Hands) -> None:
     assert isinstance(thread, threading.Thread)
     thread.join(BOUND_SECONDS)
     assert not thread.is_alive()
+
+
+def test_a_kept_connection_is_used_by_the_thread_that_sends() -> None:
+    """What is open can be shut from any thread, so it needs no thread of its own."""
+    service, transport = RawService(), HttpxTransport()
+    transport.send(service.will(Answer()), {})
+    sending = threading.Thread(target=_aborted, args=(transport, service.will(Silence())))
+    sending.start()
+    service.wait_received(2)
+    assert sending.ident is not None
+    assert "carry" in _functions(sending.ident)
+    transport.abort()
+    sending.join(BOUND_SECONDS)
+    assert not sending.is_alive()
+    transport.close()
+    service.close()
+
+
+def _aborted(transport: HttpxTransport, request: HttpRequest) -> None:
+    with suppress(MaybeSent):
+        transport.send(request, {})
+
+
+def _functions(thread: int) -> set[str]:
+    """The functions that a thread is in."""
+    frame, found = sys._current_frames().get(thread), set()
+    while frame is not None:
+        found.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return found
+
+
+def test_ctrl_c_on_a_kept_connection() -> None:
+    """It ends the wait, and nothing that came half is ever read as the next answer."""
+    service, transport = RawService(), HttpxTransport()
+    transport.send(service.will(Answer()), {})
+    request = service.will(Silence())
+
+    def interrupt() -> None:
+        service.wait_received(2)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    pressing = threading.Thread(target=interrupt)
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt):
+        transport.send(request, {})
+    pressing.join(BOUND_SECONDS)
+    answer = transport.send(service.will(Answer(201)), {})
+    assert (answer.status, answer.reused) == (201, False)
+    transport.close()
+    service.close()
+
+
+class Timed:
+    """Something to be ended."""
+
+    def __init__(self) -> None:
+        self.expired = threading.Event()
+
+    def expire(self) -> None:
+        self.expired.set()
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    watch = Watch("watch-in-test", BOUND_SECONDS)
+    yield watch
+    watch.close()
+
+
+def _watching() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "watch-in-test"]
+
+
+def test_what_is_late_is_ended_and_nothing_else(watch: Watch) -> None:
+    """One that is due before the first is, too; what has ended by itself is left alone."""
+    patient, late, earlier, done = Timed(), Timed(), Timed(), Timed()
+    watch.add(patient, BOUND_SECONDS)
+    watch.add(done, 0.05)
+    watch.remove(done)
+    watch.add(late, 0.1)
+    watch.add(earlier, 0.0)
+    assert earlier.expired.wait(BOUND_SECONDS)
+    assert late.expired.wait(BOUND_SECONDS)
+    assert not patient.expired.is_set()
+    assert not done.expired.is_set()
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_watch_without_anything_to_watch_ends(closing: bool) -> None:
+    """And one that is needed again begins anew."""
+    watch = Watch("watch-in-test", BOUND_SECONDS if closing else 0.01)
+    one = Timed()
+    watch.add(one, 0.0)
+    assert one.expired.wait(BOUND_SECONDS)
+    if closing:
+        watch.close()
+    for thread in _watching():
+        thread.join(BOUND_SECONDS)
+    assert not _watching()
+    if not closing:
+        again = Timed()
+        watch.add(again, 0.0)
+        assert again.expired.wait(BOUND_SECONDS)
+        watch.close()
 
 
 def test_sends_one_after_another_share_a_thread() -> None:
