@@ -122,6 +122,7 @@ class Flight:
         finally:
             self._settling.write_down(self._lease)
         if interruption is not None:
+            self._store.rescue(self._lease)  # what it caught on record and not on its way yet
             raise interruption
         return self._turn._replace(full=self._full)
 

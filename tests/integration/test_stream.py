@@ -17,9 +17,8 @@ from edgequeue.auth import Credentials, Denied
 from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import StoreError
 from edgequeue.flight import BURST_MS
-from edgequeue.model import HttpRequest, HttpResponse, Problem, Status
+from edgequeue.model import HttpRequest, HttpResponse, Problem
 from edgequeue.sender import Sender
-from edgequeue.store.base import EventFilter
 from edgequeue.store.facade import SqliteStore
 from edgequeue.testing import ManualClock
 from edgequeue.turns import Turn
@@ -264,8 +263,8 @@ def test_an_interrupted_turn_is_settled_before_it_raises(store: SqliteStore) -> 
         worker.step()
     worker.close()
     counts = store.counts()
-    assert (counts.delivered, counts.sending) == (2 * sender.sent, 0)
-    assert len(list(store.events(EventFilter(status=Status.PENDING)))) == EVENTS - 2 * sender.sent
+    assert (counts.sending, counts.delivered + counts.pending) == (0, EVENTS)
+    assert counts.delivered <= 2 * sender.sent < EVENTS
 
 
 def test_a_turn_says_whether_there_may_be_more(store: SqliteStore) -> None:
