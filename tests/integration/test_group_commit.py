@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -219,6 +221,55 @@ def test_a_follower_that_is_in_a_commit_waits_for_its_end(disk: Disk, lead: Subm
         hasty.result(0.5)
     disk.flushed.set()
     assert (leader.result(BOUND_SECONDS), hasty.result(BOUND_SECONDS)) == ("A", "B")
+
+
+def test_an_interrupted_follower_wakes_who_comes_after_it(
+    disk: Disk, group: GroupCommit[str, str], lead: Submit, submit: Submit
+) -> None:
+    """Each of a group wakes the next. One that is interrupted just then does so as well."""
+    leader, threads = lead("a"), []
+
+    def interrupted(item: str) -> None:
+        threads.append(threading.get_ident())
+        with pytest.raises(KeyboardInterrupt):
+            group.submit(item, BOUND_SECONDS)
+
+    thread = threading.Thread(target=interrupted, args=("b",))
+    thread.start()
+    assert group._waiting.joined.acquire(timeout=BOUND_SECONDS)  # type: ignore[attr-defined]  # it is a Line
+    after = [submit(item) for item in "cd"]
+    # Raised when it is woken: a thread that waits for a lock runs no step of Python's.
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threads[0]), ctypes.py_object(KeyboardInterrupt))
+    disk.gate.set()
+    assert [one.result(BOUND_SECONDS) for one in (leader, *after)] == ["A", "C", "D"]
+    thread.join(BOUND_SECONDS)
+    assert disk.groups == [["a", "b", "c", "d"]]
+
+
+def test_a_signals_handler_holds_up_nobody(
+    disk: Disk, group: GroupCommit[str, str], lead: Submit, submit: Submit, pool: ThreadPoolExecutor
+) -> None:
+    """The main thread may be anywhere in a handler, waiting for the very thread that comes after it in a group."""
+    leader, heard = lead("a"), []
+
+    def wait_for_the_others(number: int, frame: object) -> None:
+        disk.gate.set()
+        heard.append(others.result(BOUND_SECONDS))
+
+    def come_after_the_main_thread() -> str:
+        assert group._waiting.joined.acquire(timeout=BOUND_SECONDS)  # type: ignore[attr-defined]  # it is a Line
+        last = submit("c")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        return last.result(BOUND_SECONDS)
+
+    before = signal.signal(signal.SIGUSR1, wait_for_the_others)
+    try:
+        others = pool.submit(come_after_the_main_thread)
+        assert group.submit("b", BOUND_SECONDS) == "B"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (leader.result(BOUND_SECONDS), heard) == ("A", ["C"])
+    assert disk.groups == [["a", "b", "c"]]
 
 
 def test_without_time_one_try_is_made(disk: Disk, group: GroupCommit[str, str]) -> None:
