@@ -137,9 +137,7 @@ class Flight:
         self._couriers.ready(min(len(self._posted) + len(rows), self._preparing.size))
         numbers = self._store.record(self._lease, rows, self._store.now_ms())
         self._full = prepared.full
-        self._follows = (
-            self._follows and prepared.full
-        )  # an incomplete one is the last: others may join what comes after
+        self._follows &= prepared.full  # one that is not is the last: events to come may go with what comes after it
         for number, batch, request in zip(numbers, prepared.batches, prepared.requests, strict=True):
             self._couriers.post(Errand(number, request, credentials))  # first: who is waited for is on the way
             self._posted[number] = _Posted(batch, request, credentials)
@@ -167,8 +165,9 @@ class Flight:
         if room <= 0 or not self._follows or not self._is_wanted():
             return
         credentials = self._orders.sign()
-        prepared = self._preparing.take(room) if credentials is not None else None
-        if prepared is not None and credentials is not None:
+        if credentials is None:
+            self._follows = False
+        elif prepared := self._preparing.take(room):
             self._post(prepared, credentials)
 
     def _is_wanted(self) -> bool:
