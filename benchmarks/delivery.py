@@ -74,10 +74,16 @@ def _events(count: int) -> Iterator[dict[str, Any]]:
 
 
 def drain(place: str, url: str, count: int, in_flight: int | None) -> dict[str, float]:
-    """Enqueue, then time the drain; every event must have arrived, once."""
+    """Enqueue, then time the drain; every event must have arrived, once.
+
+    A first event is drained before the clock starts: the client has its libraries loaded by then, too.
+    """
     from edgequeue import EventQueue
 
     with EventQueue(Path(place, "queue.db"), [_edge(url, in_flight)]) as queue:
+        queue.enqueue_many(_events(1))
+        queue.sync()
+        before = json.loads(seen(url))["requests"]
         queue.enqueue_many(_events(count))
         done = None
 
@@ -88,7 +94,7 @@ def drain(place: str, url: str, count: int, in_flight: int | None) -> dict[str, 
         seconds = seconds_of(sync)
         assert done is not None
         assert done.delivered == count, f"{done.delivered} of {count} delivered: {done.stopped_because}"
-        assert json.loads(seen(url))["requests"] == done.requests, "a request came twice"
+        assert json.loads(seen(url))["requests"] - before == done.requests, "a request came twice"
         return {"seconds": seconds, "requests": done.requests}
 
 
