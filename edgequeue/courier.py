@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import IntEnum
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -38,17 +39,29 @@ class Reply(NamedTuple):
 
 
 class Errand(NamedTuple):
-    """A request to be sent, and what is sent along."""
+    """A request to be sent, and what is sent along. `follows`: others were answered before, and it goes only as long as
+    all goes well.
+    """
 
     number: int
     request: HttpRequest
     credentials: Mapping[str, str]
+    follows: bool = False
+
+
+class Halt(IntEnum):
+    """What is not sent any more, if it has not begun."""
+
+    NOTHING = 0
+    FOLLOWING = 1  # what would follow after trouble
+    ALL = 2
 
 
 class Couriers:
     """Threads that carry requests, each the next one that waits; they are started when first needed.
 
-    As many requests are on their way at once as there are threads; those beyond wait until one is free. `post` and
+    As many requests are on their way at once as there are threads; those beyond wait until one is free. The thread that
+    hears of trouble, or of a plea for patience, halts the others before they take the next one. `begin`, `post` and
     `wait` belong to one thread; `recall` to any.
     """
 
@@ -58,7 +71,17 @@ class Couriers:
         self._errands: SimpleQueue[Errand | None] = SimpleQueue()
         self._replies: SimpleQueue[Reply] = SimpleQueue()
         self._come: list[Reply] = []
+        self._halt = Halt.NOTHING
         self._threads: list[threading.Thread] = []
+
+    @property
+    def count(self) -> int:
+        """How many threads there are."""
+        return len(self._threads)
+
+    def begin(self) -> None:
+        """Begin a turn: what was halted before is forgotten."""
+        self._halt = Halt.NOTHING
 
     def ready(self, count: int) -> None:
         """Have so many threads; RuntimeError where the system has none left. Ask before anything is on record."""
@@ -85,17 +108,22 @@ class Couriers:
         come, self._come = self._come, []
         return come
 
-    def recall(self) -> None:
-        """Take back what has not begun. The replies say of which requests that is so."""
-        while True:
-            try:
+    def recall(self, halt: Halt = Halt.ALL) -> None:
+        """Take back what has not begun, and whatever is posted from now on in this turn. The replies say which."""
+        self._halt = max(self._halt, halt)
+        kept: list[Errand | None] = []
+        with suppress(Empty):
+            while True:
                 errand = self._errands.get_nowait()
-            except Empty:
-                return
-            if errand is None:  # the end, which is for somebody else
-                self._errands.put(None)
-                return
-            self._replies.put(Reply(errand.number, None))
+                if errand is None or not self._is_halted(errand):
+                    kept.append(errand)
+                else:
+                    self._replies.put(Reply(errand.number, None))
+        for one in kept:
+            self._errands.put(one)
+
+    def _is_halted(self, errand: Errand) -> bool:
+        return self._halt is Halt.ALL or (self._halt is Halt.FOLLOWING and errand.follows)
 
     def close(self) -> None:
         """Let the threads end; those in the middle of an exchange end after it."""
@@ -106,18 +134,22 @@ class Couriers:
     def _carry(self) -> None:
         while (errand := self._errands.get()) is not None:
             begun = time.monotonic()
-            answer = self._send(errand)
+            answer = None if self._is_halted(errand) else self._send(errand)
             self._replies.put(Reply(errand.number, answer, round((time.monotonic() - begun) * 1000)))
             del errand, answer  # neither a request nor its credentials are kept while the thread is idle
 
     def _send(self, errand: Errand) -> Answer:
         try:
             answer = self._sender.send(errand.request, errand.credentials)
-            if asks_for_patience(answer):
-                self.recall()
-                self._sender.withhold()
         except TransportError as error:
+            self.recall(Halt.FOLLOWING)
             return error
         except BaseException as error:  # whatever it is, the worker must not wait for ever
+            self.recall(Halt.FOLLOWING)
             return MaybeSent(f"the transport failed: {type(error).__name__}", code="transport")
+        if asks_for_patience(answer):
+            self.recall()
+            self._sender.withhold()
+        elif answer.status >= 400:
+            self.recall(Halt.FOLLOWING)
         return answer

@@ -22,7 +22,7 @@ from edgequeue.judging import Judge
 from edgequeue.model import Batch, HttpRequest, Problem
 from edgequeue.preparing import Prepared, Preparing
 from edgequeue.reading import asked_seconds
-from edgequeue.retry import Hold, HoldState, RetryPolicy, Signal, next_hold
+from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold
 from edgequeue.settling import Settling
 from edgequeue.store.base import Lease, NewRequest, Store
 from edgequeue.trips import Trip, is_plain
@@ -91,7 +91,7 @@ class Flight:
         self._lap: list[int] = []  # how long the last answers took, in milliseconds
         self._heeded = Hold()  # the longest plea to wait
         self._turn = Turn()
-        self._full = False
+        self._began = self._full = False
         self._until_ms = self._store.now_ms() + BURST_MS
 
     def send(self, prepared: Prepared, credentials: Credentials, abort: Callable[[], None]) -> Turn:
@@ -100,31 +100,44 @@ class Flight:
         What interrupts the wait (Ctrl-C) ends the exchanges at once by `abort`. It is raised when what was answered is
         settled; what was not is unknown.
         """
+        self._couriers.begin()
         interruption: BaseException | None = None
         try:
             self._post(prepared, credentials)
-            while True:
-                try:
-                    self._go_on()
-                    if not self._posted:
-                        break
-                    self._wait()
-                    self._take_stock()
-                except BaseException as raised:
-                    if interruption is not None:
-                        break
-                    interruption = raised
-                    self._end()
-                    abort()
+        except BaseException as raised:
+            interruption = raised
+        while True:
+            try:
+                self._go_on()
+                if not self._posted:
+                    break
+                self._wait()
+                self._take_stock()
+            except BaseException as raised:
+                if interruption is not None:
+                    break
+                interruption = raised
+                self._end()
+                abort()
+        return self._landed(interruption)
+
+    def _landed(self, interruption: BaseException | None) -> Turn:
+        """Settle what is left. Where something went wrong, leave no request open that nobody waits for."""
+        try:
             self._give_up_the_rest()
             self._judge_answered()
             self._preparing.after(self._lap)
-        finally:
+        except BaseException as raised:
+            interruption = interruption or raised
+        if interruption is None:
             self._settling.write_down(self._lease)
-        if interruption is not None:
-            self._store.rescue(self._lease)  # what it caught on record and not on its way yet
-            raise interruption
-        return self._turn._replace(full=self._full)
+            return self._turn._replace(full=self._full)
+        try:
+            self._settling.write_down(self._lease)
+            self._store.rescue(self._lease)
+        except Exception as error:
+            log.debug("%s: put off: %s", self._lease.name, error)
+        raise interruption
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
@@ -139,8 +152,10 @@ class Flight:
         self._full = prepared.full
         self._follows &= prepared.full  # one that is not is the last: events to come may go with what comes after it
         for number, batch, request in zip(numbers, prepared.batches, prepared.requests, strict=True):
-            self._couriers.post(Errand(number, request, credentials))  # first: who is waited for is on the way
+            # Posted first: nobody waits for what is not on its way.
+            self._couriers.post(Errand(number, request, credentials, self._began))
             self._posted[number] = _Posted(batch, request, credentials)
+        self._began = True
 
     def _go_on(self) -> None:
         """While requests are on their way: send what comes next, settle what was answered, prepare what goes after it.
@@ -161,14 +176,26 @@ class Flight:
 
     def _post_next(self) -> None:
         """Send what is prepared, as far as there is room."""
-        room = self._preparing.size + self._preparing.waiting - len(self._posted)
-        if room <= 0 or not self._follows or not self._is_wanted():
+        if not self._follows or not self._is_wanted():
+            return
+        prepared = self._preparing.take(self._room)
+        if prepared is None:
             return
         credentials = self._orders.sign()
         if credentials is None:
             self._follows = False
-        elif prepared := self._preparing.take(room):
+            self._preparing.drop()
+        else:
             self._post(prepared, credentials)
+
+    @property
+    def _room(self) -> int:
+        """How many requests more may be on record. Never are more than twice those that may be on their way on record
+        and not settled: so many can arrive twice after a kill.
+        """
+        size, posted = self._preparing.size, len(self._posted)
+        spare = size // 2 if self._couriers.count <= size else 0  # a free thread more would send what is to wait
+        return max(min(size + spare, 2 * size - len(self._settling)) - posted, 0)
 
     def _is_wanted(self) -> bool:
         """Whether nobody waits for the end of this turn."""
@@ -190,6 +217,7 @@ class Flight:
             if answer is None:
                 self._settling.take_back(number)
                 self._preparing.drop()  # this one goes first
+                self._end()
                 continue
             self._lap.append(took_ms)
             if self._posted:
@@ -203,7 +231,8 @@ class Flight:
         """
         if not self._flows:
             return
-        if all(is_plain(one.trip) for one in self._answered) and self._is_wanted() and self._tell():
+        echoes = self._judge.learned.echoes
+        if all(is_plain(one.trip, echoes) for one in self._answered) and self._is_wanted() and self._tell():
             self._judge_answered()
         else:
             self._end()
@@ -238,13 +267,14 @@ class Flight:
 
     def _judge_answered(self) -> None:
         """Decide what the answers come to, beside each other; it is settled with the next commit."""
-        answered, self._answered = self._answered, []
-        if not answered:
+        if not self._answered:
             return
-        strange = (one.credentials for one in answered if not is_plain(one.trip))
-        credentials = next(strange, answered[0].credentials)
-        trips = [one.trip for one in answered]
+        signals = [(one.trip.outcome.signal or WELL, one.credentials) for one in self._answered]
+        refused = (credentials for signal, credentials in signals if signal.renewable)
+        credentials = next(refused, self._answered[0].credentials)
+        trips = [one.trip for one in self._answered]
         settled = self._judge.judge(trips, credentials, self._store.now_ms(), by_hand=self._orders.by_hand)
+        answered, self._answered = self._answered, []
         for one, what in zip(answered, settled, strict=True):
             self._settling.keep(one.number, what)
         self._turn = self._turn.plus(turn_of(settled, self._judge.hold))

@@ -80,6 +80,8 @@ class Preparing:
 
     def take(self, count: int) -> Prepared | None:
         """So many at most of those prepared ahead, where they are still what to send; others stay for later."""
+        if not count:
+            return None
         ahead, self._ahead = self._ahead, None
         if ahead is None or not self._still_fits(ahead):
             return None
@@ -128,11 +130,6 @@ class Preparing:
     def _steady(self) -> bool:
         """Whether nothing but age and priority decides what is sent."""
         return self._judge.hold.state is HoldState.OK and not self._judge.watches
-
-    @property
-    def waiting(self) -> int:
-        """How many requests more may be on record, so that the next one is there when one was answered."""
-        return self.size // 2
 
     def _prepare(self, lease: Lease, due_ms: int, now_ms: int, events_max: int | None) -> Prepared:
         judge = self._judge

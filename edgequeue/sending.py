@@ -155,8 +155,8 @@ class Sending:
         return self._held_back(Signal(HoldState.PAUSED, problem), [], now_ms, by_hand)
 
     def _goes_on(self) -> bool:
-        """Whether nobody waits for the end of this turn."""
-        return True
+        """Whether nobody waits for the end of this turn, and the file is the one it began with."""
+        return not self._moved()
 
     def _unreachable(self) -> Signal | None:
         """During an outage the host is looked at first: a try that cannot succeed then writes no request."""

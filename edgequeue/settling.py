@@ -27,6 +27,10 @@ class Settling:
         self._kept: list[tuple[int, Settled]] = []
         self._taken_back: list[int] = []
 
+    def __len__(self) -> int:
+        """How many requests are still open on disk, though it is known what they came to."""
+        return len(self._kept) + len(self._taken_back)
+
     def keep(self, number: int, settled: Settled) -> None:
         """What the request of that number came to."""
         self._kept.append((number, settled))

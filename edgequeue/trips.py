@@ -30,11 +30,13 @@ def accepts(outcome: Outcome) -> bool:
     return any(verdict.disposition is Disposition.ACCEPTED for verdict in verdicts)
 
 
-def is_plain(trip: Trip) -> bool:
-    """Whether all was accepted, and nothing else was said: an answer that no other one changes the meaning of."""
+def is_plain(trip: Trip, echoes: bool | None) -> bool:
+    """Whether all was accepted, and nothing else was said: an answer that no other one changes the meaning of. `echoes`
+    is what was learned of the service.
+    """
     outcome = trip.outcome
     accepted = outcome.verdict.disposition is Disposition.ACCEPTED and not outcome.exceptions
-    return accepted and outcome.signal is WELL and outcome.echoed is not False
+    return accepted and outcome.signal is WELL and (outcome.echoed is not False or echoes is False)
 
 
 def echoes(trips: Sequence[Trip], learned: Learned) -> tuple[Sequence[Trip], Learned]:

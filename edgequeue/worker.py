@@ -208,7 +208,7 @@ class Worker(Sending):
             self._condition.notify_all()
 
     def _goes_on(self) -> bool:
-        return not (self._stopping or self._asked)
+        return super()._goes_on() and not (self._stopping or self._asked)
 
     @property
     def stopping(self) -> bool:

@@ -101,6 +101,7 @@ class Delivery:
             if connection.execute(_OPEN_SEQUENCES + " LIMIT 1", (lease.destination,)).fetchone() is None:
                 return 0
         with self._database.write() as connection:
+            self._require(connection, lease)  # else they are somebody else's, who waits for their answers
             values = (now_ms, encode_problem(_NOT_ANSWERED), lease.destination)
             return connection.execute(_RESCUE, values).rowcount
 

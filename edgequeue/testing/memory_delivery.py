@@ -136,6 +136,8 @@ class Delivering:
     @alone
     def rescue(self, lease: Lease) -> int:
         left = self._open(lease.destination)
+        if left:
+            self._require(lease)
         for sent in left:
             sent.close(NOT_ANSWERED, self.now_ms())
         self._changes += bool(left)

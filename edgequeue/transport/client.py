@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -84,9 +85,10 @@ class HttpxTransport:
         host = host_of(request.url)
         headers = wire.headers_of(request, credentials)
         exchange = Exchange(host, self._opening.timeout_seconds)
-        if request.fresh or not self._send_here(exchange, request, headers):
-            self._start(exchange, lambda: self._carry(exchange, request, headers))
-        return exchange.result()
+        with self._entered(exchange):
+            if request.fresh or not self._send_here(exchange, request, headers):
+                self._start(exchange, lambda: self._carry(exchange, request, headers))
+            return exchange.result()
 
     def reach(self, url: str) -> None:
         """Connect and hang up. Behind a proxy only a request can tell, so nothing is found out and nothing raised."""
@@ -94,8 +96,9 @@ class HttpxTransport:
             return
         exchange = Exchange(host_of(url), self._opening.connect_timeout_seconds)
         exchange.progress.phase = faults.Phase.CONNECT
-        self._start(exchange, lambda: self._knock(exchange, url))
-        exchange.result()
+        with self._entered(exchange):
+            self._start(exchange, lambda: self._knock(exchange, url))
+            exchange.result()
 
     def withhold(self) -> None:
         """End the sends in progress of which no byte is out yet; they raise NotSent, code "aborted"."""
@@ -126,24 +129,9 @@ class HttpxTransport:
         for line in idle:
             line.close()
 
-    def _start(self, exchange: Exchange, work: Callable[[], HttpResponse | TransportError]) -> None:
-        """Begin an exchange on a thread of its own, so that whatever blocks there can be left behind."""
-
-        def errand() -> Callable[[], None]:
-            result = work()
-            with self._lock:
-                self._under_way.discard(exchange)
-            return lambda: exchange.settle(result)
-
-        self._enter(exchange)
-        try:
-            self._hands.do(errand)
-        except RuntimeError as error:  # the system is out of threads
-            with self._lock:
-                self._under_way.discard(exchange)
-            raise NotSent(f"nothing was sent to {exchange.progress.host}: {error}", code="connect") from error
-
-    def _enter(self, exchange: Exchange) -> None:
+    @contextmanager
+    def _entered(self, exchange: Exchange) -> Iterator[None]:
+        """While somebody waits for it, it is known to who ends the sends in progress."""
         if self._process != os.getpid():
             self._begin()
         with self._lock:
@@ -151,6 +139,23 @@ class HttpxTransport:
                 text = f"nothing was sent to {exchange.progress.host}: the transport is closed"
                 raise NotSent(text, code="closed")
             self._under_way.add(exchange)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.discard(exchange)
+
+    def _start(self, exchange: Exchange, work: Callable[[], HttpResponse | TransportError]) -> None:
+        """Begin an exchange on a thread of its own, so that whatever blocks there can be left behind."""
+
+        def errand() -> Callable[[], None]:
+            result = work()
+            return lambda: exchange.settle(result)
+
+        try:
+            self._hands.do(errand)
+        except RuntimeError as error:  # the system is out of threads
+            raise NotSent(f"nothing was sent to {exchange.progress.host}: {error}", code="connect") from error
 
     def _send_here(self, exchange: Exchange, request: HttpRequest, headers: Mapping[str, str]) -> bool:
         """Send on a connection that is kept, in this thread; False where none is any more, and nothing was sent.
@@ -158,12 +163,11 @@ class HttpxTransport:
         Whatever blocks on an open connection ends when it is shut down, at the deadline by the watch. To hand such an
         exchange over to a thread of its own, and its answer back, cost a drain a tenth.
         """
-        self._enter(exchange)
+        with self._lock:
+            line = self._idle.pop() if self._idle else None
+        if line is None or not self._watched(exchange, line):
+            return False
         try:
-            with self._lock:
-                line = self._idle.pop() if self._idle else None
-            if line is None or not self._watched(exchange, line):
-                return False
             exchange.opens = False
             exchange.settle(self._carry(exchange, request, headers, line))
         except Gone:
@@ -171,8 +175,6 @@ class HttpxTransport:
             return False
         finally:
             self._watch.remove(exchange)
-            with self._lock:
-                self._under_way.discard(exchange)
         return True
 
     def _watched(self, exchange: Exchange, line: Line) -> bool:

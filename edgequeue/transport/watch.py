@@ -50,9 +50,14 @@ class Watch:
             self._changed.notify()
 
     def _watch(self) -> None:
-        while (late := self._late()) is not None:
-            for one in late:
-                one.expire()
+        try:
+            while (late := self._late()) is not None:
+                for one in late:
+                    one.expire()
+        except BaseException:  # whatever it was: what is added from now on starts another
+            with self._changed:
+                self._runs = False
+            raise
 
     def _late(self) -> list[Expiring] | None:
         """Wait for the next whose time is up; None when it is time to go."""
@@ -71,5 +76,5 @@ class Watch:
                     return late
                 self._wakes_at = min(self._due.values(), default=idle_until)
                 self._changed.wait(self._wakes_at - now)
-            self._runs = False
+            self._runs = False  # in the same moment: what is added from now on starts another
             return None

@@ -289,9 +289,9 @@ def test_what_is_late_is_ended_and_nothing_else(watch: Watch) -> None:
     """One that is due before the first is, too; what has ended by itself is left alone."""
     patient, late, earlier, done = Timed(), Timed(), Timed(), Timed()
     watch.add(patient, BOUND_SECONDS)
-    watch.add(done, 0.05)
+    watch.add(done, 0.5)
     watch.remove(done)
-    watch.add(late, 0.1)
+    watch.add(late, 0.6)
     watch.add(earlier, 0.0)
     assert earlier.expired.wait(BOUND_SECONDS)
     assert late.expired.wait(BOUND_SECONDS)

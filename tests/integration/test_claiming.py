@@ -45,7 +45,7 @@ def one_by_one(store: SqliteStore, count: int) -> list[Claimed]:
 def by_the_chunk(store: SqliteStore, count: int) -> list[Claimed]:
     with store._database.read() as connection:
         travelling = open_sequences(connection, DESTINATION)
-        return list(due(connection, DESTINATION, FAR_MS, count, travelling))[:count]
+        return [one for chunk in due(connection, DESTINATION, FAR_MS, count, travelling) for one in chunk][:count]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -64,7 +64,7 @@ def test_neighbours_that_were_never_refused_are_read_by_the_chunk(tmp_path: Path
     store.register(WEB, "adobe-edge")
     put(store, 200)
     with store._database.read() as connection:
-        found = list(_alike(connection, DESTINATION, FAR_MS, 150, set()) or ())
+        found = [one for chunk in _alike(connection, DESTINATION, FAR_MS, 150, set()) or () for one in chunk]
     assert found == one_by_one(store, 150)
     store.close()
 

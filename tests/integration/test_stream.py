@@ -13,15 +13,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from edgequeue import judging
 from edgequeue.auth import Credentials, Denied
+from edgequeue.courier import Halt
 from edgequeue.destinations.adobe_edge import AdobeEdge
 from edgequeue.errors import StoreError
 from edgequeue.flight import BURST_MS
 from edgequeue.model import HttpRequest, HttpResponse, Problem
+from edgequeue.retry import Hold
 from edgequeue.sender import Sender
 from edgequeue.store.facade import SqliteStore
 from edgequeue.testing import ManualClock
 from edgequeue.turns import Turn
+from edgequeue.window import Window
 from edgequeue.worker import LINGER_SECONDS, Worker
 from tests.support import WEB, eventually, put
 
@@ -29,7 +33,7 @@ EVENTS, IN_FLIGHT = 12, 2
 """Events of which each request takes two: six requests, two at once, and one more on record."""
 
 EDGE = AdobeEdge(
-    WEB, datastream_id="rounds", endpoint="http://127.0.0.1:9", batch_events_max=2, requests_in_flight_max=IN_FLIGHT
+    WEB, datastream_id="stream", endpoint="http://127.0.0.1:9", batch_events_max=2, requests_in_flight_max=IN_FLIGHT
 )
 
 
@@ -169,35 +173,136 @@ def test_who_is_told_to_stop_sends_nothing_more(store: SqliteStore) -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 400])
 def test_trouble_takes_back_what_has_not_begun(store: SqliteStore, status: int) -> None:
-    """Whatever the trouble is: it leaves no request on record, and counts for nobody."""
-    taken_back = threading.Event()
+    """Whatever the trouble is: it leaves no request on record, counts for nobody, and is not sent after all in this
+    turn, though what went before was accepted meanwhile.
+    """
+    waiting: list[int] = []
 
     def status_of(number: int) -> int:
         if number <= IN_FLIGHT:
             return 200
         if number == IN_FLIGHT + 1:
             eventually(lambda: len(store.requests(None, None)) > 2 * IN_FLIGHT)
+            waiting.append(len(store.requests(None, None)))
             return status
-        assert taken_back.wait(30)
-        return status
+        eventually(lambda: worker._couriers._halt is not Halt.NOTHING)
+        return 200
 
-    def heard(number: int) -> int:
-        try:
-            return status_of(number)
-        finally:
-            if number == IN_FLIGHT + 1:
-                taken_back.set()
-
-    sender = Answering(heard)
+    sender = Answering(status_of)
     worker = Worker(store, EDGE, sender, kind="test")
     turn = worker.step()
     worker.close()
     on_record = store.requests(None, None)
-    assert len(on_record) == sender.sent < 6
+    assert len(on_record) == sender.sent == 2 * IN_FLIGHT < waiting[0]
     assert not [one for one in on_record if one.outcome is None]
-    assert turn.delivered == store.counts().delivered == 2 * IN_FLIGHT
-    assert len(turn.deferred) == 2 * (sender.sent - IN_FLIGHT), "what was not sent was not deferred"
+    assert turn.delivered == store.counts().delivered == EVENTS // 2
+    assert len(turn.deferred) == 2, "what was not sent was not deferred"
     assert store.counts().balanced
+
+
+def test_nothing_is_sent_after_a_plea_to_wait(store: SqliteStore) -> None:
+    """Not even what the waiting thread had in hand when it came, and posts a moment later."""
+    heard: list[int] = []
+
+    def status_of(number: int) -> int:
+        if heard:
+            heard.append(number)
+        if number == 2 * IN_FLIGHT:
+            heard.append(number)
+            return 429
+        return 200
+
+    for _ in range(20):
+        put(store, EVENTS)
+        sender = Answering(status_of)
+        worker = Worker(store, EDGE, sender, kind="test")
+        worker.step()
+        worker.close()
+        begun_before = sum(number < 2 * IN_FLIGHT + IN_FLIGHT for number in heard)
+        assert begun_before == len(heard), "only what was on its way when it came"
+        heard.clear()
+        store.set_hold(WEB, Hold())
+
+
+def test_never_are_more_on_record_than_twice_what_may_be_on_its_way(store: SqliteStore) -> None:
+    """However slow the disk is with settling: so many could arrive twice after a kill."""
+    put(store, 10 * EVENTS)
+    found: list[int] = []
+
+    def count_open(number: int) -> int:
+        found.append(sum(one.outcome is None for one in store.requests(None, None)))
+        return 200
+
+    worker = Worker(store, EDGE, Answering(count_open), kind="test")
+    worker.step()
+    worker.close()
+    assert IN_FLIGHT < max(found) <= 2 * IN_FLIGHT
+
+
+def test_fewer_at_once_are_fewer_on_their_way(store: SqliteStore) -> None:
+    """Where more at once was too much, the threads that there are do not take what is to wait."""
+    put(store, 10 * EVENTS)
+    sender = Answering(accepted)
+    worker = Worker(store, replace(EDGE, requests_in_flight_max=4), sender, kind="test")
+    worker.step(events_max=16)
+    assert sender.at_once > 0
+    worker._preparing._window = Window(size=1)
+    sender.at_once = 0
+    worker.step(events_max=None)
+    worker.close()
+    assert sender.at_once == 1
+
+
+@pytest.mark.parametrize("fails", ["record", "judge"])
+def test_a_turn_that_fails_leaves_no_request_open(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Whatever failed, and wherever: what it was about is sent again by the next turn, not after a restart."""
+    broken = [True]
+
+    def once(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*values: Any, **named: Any) -> Any:
+            found = method(*values, **named)
+            if broken.pop() if broken else False:
+                raise ArithmeticError("a fault of ours")
+            return found
+
+        return call
+
+    if fails == "record":
+        monkeypatch.setattr(store, "record", once(store.record))
+    else:
+        monkeypatch.setattr(judging, "weigh", once(judging.weigh))
+    worker = Worker(store, EDGE, Answering(accepted), kind="test")
+    with pytest.raises(ArithmeticError):
+        worker.step()
+    assert store.counts().sending == 0
+    while worker.step().claimed:
+        pass
+    worker.close()
+    assert store.counts().delivered == EVENTS
+
+
+def test_an_interruption_is_raised_though_the_disk_fails(tmp_path: Path) -> None:
+    """Ctrl-C ends the program; that its last answers could not be written down is the next one's affair."""
+    store = filled(Failing.open(tmp_path / "queue.db"))
+    sender = Answering(accepted)
+
+    def interrupted(number: int) -> int:
+        if number == IN_FLIGHT:
+            signal.raise_signal(signal.SIGINT)
+            assert sender.aborted.wait(30)
+        return 200
+
+    sender._status = interrupted
+    worker = Worker(store, EDGE, sender, kind="test")
+    with pytest.raises(KeyboardInterrupt):
+        worker.step()
+    while worker.step().claimed:
+        pass
+    worker.close()
+    assert (store.counts().delivered, store.counts().sending) == (EVENTS, 0)
+    store.close()
 
 
 class Ending(Credentials):
@@ -268,7 +373,7 @@ def test_an_interrupted_turn_is_settled_before_it_raises(store: SqliteStore) -> 
 
 
 def test_a_turn_says_whether_there_may_be_more(store: SqliteStore) -> None:
-    """With as many events as a round takes: yes. With fewer: no, and a worker waits for more to go with them."""
+    """With as many events as may be on their way: yes. With fewer: no, and a worker waits for more to go with them."""
     worker = Worker(store, EDGE, Answering(accepted), kind="test")
     worker.stop()
     assert [worker.step().full for _ in range(EVENTS // (2 * IN_FLIGHT))] == [True] * 3
