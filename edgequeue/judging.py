@@ -1,4 +1,4 @@
-"""What the answers of a turn come to: the changes to make, what holds the destination back, what was learned of it.
+"""What answers come to: the changes to make, what holds the destination back, what was learned of it.
 
 What an answer means is decided by pure functions (`interpret`, `weigh`, `settle`, `next_hold`); here they are put in a
 row, with the dice, and what they say about the destination is kept from turn to turn and told to the log.
@@ -18,7 +18,7 @@ from edgequeue.destinations.framing import SMILE_TYPE
 from edgequeue.errors import MaybeSent, TransportError
 from edgequeue.learning import JSON_MS, NOTHING, Learned
 from edgequeue.model import Batch, Claimed, Disposition, HttpRequest, HttpResponse, Problem
-from edgequeue.outcome import Outcome, Settlement, Verdict, failed, settle
+from edgequeue.outcome import Outcome, Settled, Settlement, Verdict, failed, settle
 from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold, until_opening, worst
 from edgequeue.trips import Trip
 from edgequeue.weighing import PROBE_TRIES_MIN, weigh
@@ -123,7 +123,7 @@ class Judge:
 
     def judge(
         self, trips: Sequence[Trip], credentials: Mapping[str, str], now_ms: int, *, by_hand: bool
-    ) -> list[tuple[Batch, Settlement]]:
+    ) -> list[Settled]:
         """What to change for each batch; `hold` and `learned` are those from now on."""
         weighed = weigh(
             trips,
@@ -185,7 +185,7 @@ class Judge:
     def _hear(
         self,
         outcomes: Sequence[Outcome],
-        settled: Sequence[tuple[Batch, Settlement]],
+        settled: Sequence[Settled],
         credentials: Mapping[str, str],
         now_ms: int,
         by_hand: bool,

@@ -108,6 +108,10 @@ class Settlement:
     unsent: bool = False
 
 
+Settled = tuple[Batch, Settlement]
+"""A batch and what it came to."""
+
+
 def settle(
     batch: Batch, outcome: Outcome, *, attempts_max: int, policy: RetryPolicy, now_ms: int, unit_random: float
 ) -> Settlement:
@@ -132,9 +136,7 @@ def settle(
             case Disposition.RETRY if record.attempts + 1 >= attempts_max:
                 deaths.append(_death(record, verdict.problem))
             case Disposition.RETRY:
-                attempts = record.attempts + 1
-                not_before_ms = now_ms + round(policy.delay_seconds(attempts, unit_random) * 1000)
-                waits.append(Wait(record.sequence, record.priority, not_before_ms, attempts, record.travel_max))
+                waits.append(_retried(record, policy, now_ms, unit_random))
             case _:
                 deferred += 1
                 again = _again(outcome, position, record, travel_max, now_ms)
@@ -157,8 +159,15 @@ def settle(
 def _accepted(batch: Batch, outcome: Outcome) -> Settlement:
     """All of it, and nothing to be said of one event: nearly every answer there is, without a look at each event."""
     delivered = tuple([(record.priority, record.sequence) for record in batch.records])
-    status, service = outcome.http_status, outcome.service
-    return Settlement(RequestOutcome.ACCEPTED, outcome.verdict, status, service, delivered, unsent=outcome.unsent)
+    return Settlement(
+        RequestOutcome.ACCEPTED, outcome.verdict, outcome.http_status, outcome.service, delivered=delivered
+    )
+
+
+def _retried(record: Claimed, policy: RetryPolicy, now_ms: int, unit_random: float) -> Wait:
+    attempts = record.attempts + 1
+    not_before_ms = now_ms + round(policy.delay_seconds(attempts, unit_random) * 1000)
+    return Wait(record.sequence, record.priority, not_before_ms, attempts, record.travel_max)
 
 
 def _again(outcome: Outcome, position: int, record: Claimed, split_max: int | None, now_ms: int) -> Wait | None:

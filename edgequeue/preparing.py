@@ -2,7 +2,8 @@
 
 While requests are on their way those after them are prepared, so that the line is not idle. What was prepared is used
 only if all that went before it has ended or is on its way, and nothing was learned since that would change it. An event
-of a higher priority waits for what is on its way and for what is prepared: two times `requests_in_flight_max` requests.
+of a higher priority waits for what is on record and for what is prepared: three times `requests_in_flight_max` requests
+at most.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from edgequeue.model import Batch, HttpRequest, Problem
 from edgequeue.outcome import Death
 from edgequeue.retry import HoldState
 from edgequeue.store.base import Lease, Store
-from edgequeue.window import Window, after_turn
+from edgequeue.window import Window, after_lap
 
 log = logging.getLogger("edgequeue")
 
@@ -117,7 +118,7 @@ class Preparing:
         strained = self._judge.hold.state is HoldState.BACKING_OFF
         size_max = self._judge.destination.requests_in_flight_max
         sent, longest_ms = len(took_ms), max(took_ms)
-        self._window = after_turn(self._window, sent=sent, took_ms=longest_ms, strained=strained, size_max=size_max)
+        self._window = after_lap(self._window, sent=sent, took_ms=longest_ms, strained=strained, size_max=size_max)
 
     def drop(self) -> None:
         """Forget what was prepared: the lease has gone, or something older is to be sent again."""

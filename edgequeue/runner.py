@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgequeue.destinations.base import Destination
 from edgequeue.lazily import importing
-from edgequeue.model import Batch
-from edgequeue.outcome import Settlement
+from edgequeue.outcome import Settled
 from edgequeue.retry import Hold, HoldState
 from edgequeue.sender import Sender
 from edgequeue.store.base import Lease, Store
@@ -147,7 +146,7 @@ class Callbacks:
         self._on_paused = on_paused
         self._paused: set[str] = set()
 
-    def __call__(self, lease: Lease, settled: Sequence[tuple[Batch, Settlement]], hold: Hold) -> None:
+    def __call__(self, lease: Lease, settled: Sequence[Settled], hold: Hold) -> None:
         for _, settlement in settled:
             if self._on_delivered is not None and settlement.delivered:
                 for record in self._store.records([sequence for _, sequence in settlement.delivered]):

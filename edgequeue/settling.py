@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 
 from edgequeue.judging import Judge
-from edgequeue.model import Batch, Disposition, RequestOutcome
-from edgequeue.outcome import Settlement, Verdict
+from edgequeue.model import Disposition, RequestOutcome
+from edgequeue.outcome import Settled, Settlement, Verdict
 from edgequeue.store.base import Closing, Lease, Store
 from edgequeue.turns import Listener
 
 log = logging.getLogger("edgequeue")
-
-Settled = tuple[Batch, Settlement]
 
 _TAKEN_BACK = Settlement(RequestOutcome.UNKNOWN, Verdict(Disposition.UNKNOWN), None, {}, unsent=True)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from edgequeue.model import Batch
-from edgequeue.outcome import Settlement
+from edgequeue.outcome import Settled
 from edgequeue.retry import Hold
 from edgequeue.store.base import Lease
 
@@ -44,11 +43,11 @@ class Turn(NamedTuple):
 Tell = Callable[[Turn], bool]
 """Told in the middle of a long turn what it has done since this was told last; whether it is to go on."""
 
-Listener = Callable[[Lease, Sequence[tuple[Batch, Settlement]], Hold], None]
-"""Told after each settled turn: what was settled, and what holds the destination back now."""
+Listener = Callable[[Lease, Sequence[Settled], Hold], None]
+"""Told after each commit of settlements: what was settled, and what holds the destination back now."""
 
 
-def turn_of(settled: Sequence[tuple[Batch, Settlement]], hold: Hold) -> Turn:
+def turn_of(settled: Sequence[Settled], hold: Hold) -> Turn:
     """The sum of what was settled."""
     delivered = dead = requests = 0
     deferred: set[int] = set()

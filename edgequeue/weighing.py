@@ -1,4 +1,4 @@
-"""What the answers of one turn mean beside each other: whether it was the event, the batch or the service.
+"""What answers that are judged together mean beside each other: whether it was the event, the batch or the service.
 
 Pure. A single answer is read by its destination (`interpret`). Here the answers that came back together, and what was
 learned before, decide what one answer cannot: a failure beside an acceptance is the batch's own and splits it, an event

@@ -2,6 +2,8 @@
 
 Pure. A service that asks for patience, and a line or a service that becomes slower by what is sent at once, are given
 less; `requests_in_flight_max` is the most that is ever tried.
+
+A lap is as many answers as requests may be on their way at once; it takes as long as the slowest of them.
 """
 
 from __future__ import annotations
@@ -13,18 +15,18 @@ FIRST = 16
 begin with 4 and double cost a drain of 320 requests (300 ms an answer) a tenth of its time."""
 
 SLOWER_MAX = 2.0
-"""A turn may take so many times as long as the shortest of late: with more, more at once brings nothing."""
+"""A lap may take so many times as long as the shortest of late: with more, more at once brings nothing."""
 
 SLACK_MS = 100
 """So much more is never held against anybody: the noise of a busy machine."""
 
 FORGETTING = 1.02
-"""By so much the shortest turn grows with each turn: after 35 a way that has become slower for good is the measure."""
+"""By so much the shortest lap grows with each lap: after 35 a way that has become slower for good is the measure."""
 
 
 class Window(NamedTuple):
-    """`size`: requests of the next turn. `least_ms`: the shortest turn of late, None before the first. `doubling`: the
-    size was never too large so far.
+    """`size`: requests at once. `least_ms`: the shortest lap of late, None before the first. `doubling`: the size was
+    never too large so far.
     """
 
     size: int = FIRST
@@ -32,9 +34,9 @@ class Window(NamedTuple):
     doubling: bool = True
 
 
-def after_turn(window: Window, *, sent: int, took_ms: int, strained: bool, size_max: int) -> Window:
-    """The window after a turn of `sent` requests that took `took_ms`; `strained`: somebody asked for less, or a request
-    was not answered in time. A turn that did not fill the window says nothing for a larger one.
+def after_lap(window: Window, *, sent: int, took_ms: int, strained: bool, size_max: int) -> Window:
+    """The window after a lap of `sent` requests that took `took_ms`; `strained`: somebody asked for less, or a request
+    was not answered in time. A lap that did not fill the window says nothing for a larger one.
     """
     size = min(window.size, size_max)
     if strained:

@@ -15,9 +15,9 @@ from edgequeue.errors import TransportError
 from edgequeue.judging import Judge
 from edgequeue.learning import Suspect
 from edgequeue.model import Batch, Claimed, Disposition, HttpResponse, RequestOutcome
-from edgequeue.outcome import Outcome, Settlement, Verdict, Wait
+from edgequeue.outcome import Outcome, Settled, Settlement, Verdict, Wait
 from edgequeue.retry import Hold, HoldState, Signal
-from edgequeue.settling import Settled, Settling
+from edgequeue.settling import Settling
 from edgequeue.store.base import Lease
 from tests.simulation.planting import Bugs
 
