@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from edgequeue.courier import Errand, Reply, asks_for_patience
+from edgequeue.courier import Answer, Errand, Halt, Reply, asks_for_patience
 from edgequeue.errors import NotSent, StoreError
 from edgequeue.model import HttpRequest, HttpResponse
 from edgequeue.store.base import Lease, Store
@@ -33,6 +33,9 @@ CHANGES = frozenset(
 
 MORE_ROUNDS = 0.7
 """How often a worker that could go on within a turn does: between turns the others have theirs."""
+
+EARLY = 0.5
+"""How often what was taken back is known before the answer that was the reason for it."""
 
 UNFATED = frozenset(("register", "note_wall_clock"))
 """Changes that cannot fail: they are made when a process begins, or change what is shown and nothing else."""
@@ -232,47 +235,63 @@ class LockstepCouriers:
 
     def __init__(self, process: Threaded) -> None:
         self._process = process
-        self._threads = 0
-        self._waiting: list[tuple[int, str, HttpRequest]] = []
-        self._under_way: list[tuple[int, Told]] = []
+        self._halt = Halt.NOTHING
+        self._waiting: list[tuple[Errand, str]] = []
+        self._under_way: list[tuple[Errand, Told]] = []
         self._taken_back: list[Reply] = []
+        self.count = 0
+
+    def begin(self) -> None:
+        self._halt = Halt.NOTHING
 
     def ready(self, count: int) -> None:
-        self._threads = max(self._threads, count)
+        self.count = max(self.count, count)
 
     def post(self, errand: Errand) -> None:
-        self._waiting.append((errand.number, self._process.recorded.pop(0), errand.request))
+        self._waiting.append((errand, self._process.recorded.pop(0)))
 
     def wait(self, count: int, seconds: float) -> list[Reply]:
+        """Some of the replies: what was taken back may come before the answer that was the reason for it, or after."""
         process, world = self._process, self._process.world
         self._begin()
-        taken_back, self._taken_back = self._taken_back, []
-        replies = [*taken_back]
-        for _ in range(world.dice.randint(0 if replies else 1, len(self._under_way))):
+        replies: list[Reply] = []
+        if self._taken_back and world.dice.random() < EARLY:
+            replies, self._taken_back = self._taken_back, []
+        least = 0 if replies or self._taken_back else 1
+        for _ in range(world.dice.randint(least, len(self._under_way))):
             process.point("before answer")
-            number, told = self._under_way.pop(world.dice.randrange(len(self._under_way)))
+            errand, told = self._under_way.pop(world.dice.randrange(len(self._under_way)))
             world.hears(process, told)
-            if isinstance(told.answer, HttpResponse) and asks_for_patience(told.answer):
-                self.recall()
-            replies.append(Reply(number, told.answer))
+            self._hear(told.answer)
+            replies.append(Reply(errand.number, told.answer))
             if told.asked_until_ms:
                 break  # a plea is on disk before the next answer is looked at
+        if not replies:
+            replies, self._taken_back = self._taken_back, []
         process.point("after answers")
         return replies
 
-    def _begin(self) -> None:
-        """Those for which a thread is free go out."""
-        process, world = self._process, self._process.world
-        if self._waiting:
-            world.begins_sending(process)
-        while self._waiting and len(self._under_way) < self._threads:
-            process.point("before send")
-            number, request_id, request = self._waiting.pop(0)
-            self._under_way.append((number, world.take(process, request_id, request)))
+    def _hear(self, answer: Answer) -> None:
+        """The thread that has it halts the others, before anybody is told."""
+        if isinstance(answer, HttpResponse) and asks_for_patience(answer):
+            self.recall()
+        elif not isinstance(answer, HttpResponse) or answer.status >= 400:
+            self.recall(Halt.FOLLOWING)
 
-    def recall(self) -> None:
-        self._taken_back += [Reply(number, None) for number, _, _ in self._waiting]
-        self._waiting = []
+    def _begin(self) -> None:
+        """Those for which a thread is free go out, unless they are halted."""
+        process, world = self._process, self._process.world
+        while self._waiting and len(self._under_way) < self.count:
+            errand, request_id = self._waiting.pop(0)
+            if self._halt is Halt.ALL or (self._halt is Halt.FOLLOWING and errand.follows):
+                self._taken_back.append(Reply(errand.number, None))
+                continue
+            world.begins_sending(process)
+            process.point("before send")
+            self._under_way.append((errand, world.take(process, request_id, errand.request)))
+
+    def recall(self, halt: Halt = Halt.ALL) -> None:
+        self._halt = max(self._halt, halt)
 
     def close(self) -> None:
         """Nothing to let go of."""
