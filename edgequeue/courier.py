@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from queue import Empty, SimpleQueue
@@ -16,10 +16,14 @@ from typing import NamedTuple
 
 from edgequeue.errors import MaybeSent, TransportError
 from edgequeue.model import HttpRequest, HttpResponse
+from edgequeue.reading import asked_seconds
 from edgequeue.sender import Sender
 
 Answer = HttpResponse | TransportError
 """What came of a request: the answer, or why there is none."""
+
+Heed = Callable[[float], None]
+"""Told for how many seconds a service asked to be left alone. Raises nothing, and is safe from any thread."""
 
 ASKING = (429, 503)
 """Statuses that ask for patience: what has not begun by then is not sent."""
@@ -72,6 +76,7 @@ class Couriers:
         self._replies: SimpleQueue[Reply] = SimpleQueue()
         self._come: list[Reply] = []
         self._halt = Halt.NOTHING
+        self._heed: Heed | None = None
         self._threads: list[threading.Thread] = []
 
     @property
@@ -79,8 +84,11 @@ class Couriers:
         """How many threads there are."""
         return len(self._threads)
 
-    def begin(self) -> None:
-        """Begin a turn: what was halted before is forgotten."""
+    def begin(self, heed: Heed) -> None:
+        """Begin a turn: what was halted before is forgotten. `heed` is told of each plea to wait in the thread that has
+        it: whoever waits for the replies may be busy, and power may fail before it has looked.
+        """
+        self._heed = heed
         self._halt = Halt.NOTHING
 
     def ready(self, count: int) -> None:
@@ -139,17 +147,22 @@ class Couriers:
             del errand, answer  # neither a request nor its credentials are kept while the thread is idle
 
     def _send(self, errand: Errand) -> Answer:
-        try:
-            answer = self._sender.send(errand.request, errand.credentials)
-        except TransportError as error:
+        answer = self._answer(errand)
+        if isinstance(answer, TransportError):
             self.recall(Halt.FOLLOWING)
-            return error
-        except BaseException as error:  # whatever it is, the worker must not wait for ever
-            self.recall(Halt.FOLLOWING)
-            return MaybeSent(f"the transport failed: {type(error).__name__}", code="transport")
-        if asks_for_patience(answer):
+        elif asks_for_patience(answer):
             self.recall()
             self._sender.withhold()
         elif answer.status >= 400:
             self.recall(Halt.FOLLOWING)
+        if self._heed is not None and (seconds := asked_seconds(answer)):
+            self._heed(seconds)
         return answer
+
+    def _answer(self, errand: Errand) -> Answer:
+        try:
+            return self._sender.send(errand.request, errand.credentials)
+        except TransportError as error:
+            return error
+        except BaseException as error:  # whatever it is, the worker must not wait for ever
+            return MaybeSent(f"the transport failed: {type(error).__name__}", code="transport")

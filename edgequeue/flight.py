@@ -16,13 +16,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from edgequeue.courier import Answer, Couriers, Errand, Reply
-from edgequeue.errors import MaybeSent, StoreError
+from edgequeue.courier import Couriers, Errand, Reply
+from edgequeue.errors import LeaseLost, MaybeSent
 from edgequeue.judging import Judge
-from edgequeue.model import Batch, HttpRequest, Problem
+from edgequeue.model import Batch, HttpRequest
 from edgequeue.preparing import Prepared, Preparing
-from edgequeue.reading import asked_seconds
-from edgequeue.retry import WELL, Hold, HoldState, RetryPolicy, Signal, next_hold
+from edgequeue.retry import WELL
 from edgequeue.settling import Settling
 from edgequeue.store.base import Lease, NewRequest, Store
 from edgequeue.trips import Trip, is_plain
@@ -84,12 +83,12 @@ class Flight:
         self._store, self._couriers, self._judge, self._preparing, self._settling = means
         self._lease = lease
         self._orders = orders
+        self._by_hand = orders.by_hand  # what follows goes by itself
         self._flows = self._follows = orders.goes_on is not None
         self._posted: dict[int, _Posted] = {}
         self._replies: deque[Reply] = deque()
         self._answered: list[_Answered] = []
         self._lap: list[int] = []  # how long the last answers took, in milliseconds
-        self._heeded = Hold()  # the longest plea to wait
         self._turn = Turn()
         self._began = self._full = False
         self._until_ms = self._store.now_ms() + BURST_MS
@@ -100,7 +99,8 @@ class Flight:
         What interrupts the wait (Ctrl-C) ends the exchanges at once by `abort`. It is raised when what was answered is
         settled; what was not is unknown.
         """
-        self._couriers.begin()
+        self._settling.begin()
+        self._couriers.begin(lambda seconds: self._settling.heed(self._lease, seconds))
         interruption: BaseException | None = None
         try:
             self._post(prepared, credentials)
@@ -132,12 +132,15 @@ class Flight:
         if interruption is None:
             self._settling.write_down(self._lease)
             return self._turn._replace(full=self._full)
-        try:
-            self._settling.write_down(self._lease)
-            self._store.rescue(self._lease)
-        except Exception as error:
-            log.debug("%s: put off: %s", self._lease.name, error)
+        for mend in (lambda: self._settling.write_down(self._lease, judged=False), self._rescue):
+            try:
+                mend()
+            except Exception as error:
+                log.debug("%s: put off: %s", self._lease.name, error)
         raise interruption
+
+    def _rescue(self) -> None:
+        self._store.rescue(self._lease)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
@@ -155,6 +158,7 @@ class Flight:
             # Posted first: nobody waits for what is not on its way.
             self._couriers.post(Errand(number, request, credentials, self._began))
             self._posted[number] = _Posted(batch, request, credentials)
+        self._by_hand &= not self._began
         self._began = True
 
     def _go_on(self) -> None:
@@ -162,13 +166,15 @@ class Flight:
         What fails is met again at the end of the turn, or in the next one, and reported there.
         """
         if not self._flows:
-            return  # nor is anything settled: the destination's hold as it was would take the place of a plea to wait
+            return
         try:
             self._post_next()
-            self._settling.write_down(self._lease)
+            self._settling.write_down(self._lease, judged=False)
             if self._follows:
                 self._follows = self._preparing.ahead(self._lease, self._store.now_ms())
                 self._post_next()
+        except LeaseLost:  # another worker sends by now
+            self._end()
         except Exception as error:
             log.debug("%s: put off: %s", self._lease.name, error)
             self._follows = False
@@ -220,8 +226,6 @@ class Flight:
                 self._end()
                 continue
             self._lap.append(took_ms)
-            if self._posted:
-                self._heed(answer)
             trip = self._judge.read(posted.batch, posted.request, answer, posted.credentials)
             self._answered.append(_Answered(number, trip, posted.credentials))
 
@@ -251,20 +255,6 @@ class Flight:
         self._flows = self._follows = False
         self._couriers.recall()
 
-    def _heed(self, answer: Answer) -> None:
-        """A plea to wait is kept at once: the other answers may be long in coming, and power may fail before them."""
-        seconds = asked_seconds(answer)
-        if not seconds:
-            return
-        problem = Problem("asked_to_wait", "the service asked for patience", "It goes on by itself then.")
-        signal = Signal(HoldState.BACKING_OFF, problem, seconds)
-        hold = next_hold(self._judge.hold, signal, self._store.now_ms(), RetryPolicy(), 0.0)
-        self._heeded = max(self._heeded, hold, key=lambda one: one.asked_until_ms)  # a shorter one shortens nothing
-        try:
-            self._store.set_hold(self._lease.name, self._heeded, self._lease)
-        except StoreError as error:
-            log.error("%s: the wait could not be written down: %s", self._lease.name, error)
-
     def _judge_answered(self) -> None:
         """Decide what the answers come to, beside each other; it is settled with the next commit."""
         if not self._answered:
@@ -273,7 +263,7 @@ class Flight:
         refused = (credentials for signal, credentials in signals if signal.renewable)
         credentials = next(refused, self._answered[0].credentials)
         trips = [one.trip for one in self._answered]
-        settled = self._judge.judge(trips, credentials, self._store.now_ms(), by_hand=self._orders.by_hand)
+        settled = self._judge.judge(trips, credentials, self._store.now_ms(), by_hand=self._by_hand)
         answered, self._answered = self._answered, []
         for one, what in zip(answered, settled, strict=True):
             self._settling.keep(one.number, what)

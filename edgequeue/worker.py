@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from edgequeue.courier import Halt
 from edgequeue.destinations.base import Destination
 from edgequeue.errors import QueueClosed, StoreError
 from edgequeue.retry import Hold, HoldState, RetryPolicy
@@ -202,7 +203,8 @@ class Worker(Sending):
                 self._condition.notify_all()
 
     def stop(self) -> None:
-        """End after the turn under way."""
+        """End after the turn under way; of that, what would follow and has not begun is not sent."""
+        self._couriers.recall(Halt.FOLLOWING)
         with self._condition:
             self._stopping = True
             self._condition.notify_all()

@@ -42,8 +42,9 @@ class Answering:
 
     way = None
 
-    def __init__(self, status: Callable[[int], int]) -> None:
+    def __init__(self, status: Callable[[int], int], headers: Mapping[str, str] | None = None) -> None:
         self._status = status
+        self._headers = headers or {}  # of those that are no 200
         self._turn = threading.Lock()
         self.sent = self.under_way = self.at_once = 0
         self.aborted = threading.Event()
@@ -59,7 +60,8 @@ class Answering:
             self.under_way -= 1
         request_id = parse_qs(urlsplit(request.url).query)["requestId"][0]
         body = json.dumps({"requestId": request_id, "handle": []}).encode()
-        return HttpResponse(status, {"content-type": "application/json"}, body)
+        more = self._headers if status != 200 else {}
+        return HttpResponse(status, {"content-type": "application/json", **more}, body)
 
     def reach(self, url: str) -> None:
         """It is always there."""
@@ -399,3 +401,51 @@ def test_a_worker_lingers_only_after_a_turn_that_left_nothing(store: SqliteStore
     worker.run()
     assert worker.waited == LINGER_SECONDS
     assert (store.counts().delivered, store.counts().pending) == (EVENTS + 1, 0)
+
+
+class Blocking:
+    """Told of what was settled, and busy with it until released."""
+
+    def __init__(self) -> None:
+        self.busy, self.release = threading.Event(), threading.Event()
+
+    def __call__(self, *told: object) -> None:
+        self.busy.set()
+        assert self.release.wait(30)
+
+
+def test_a_plea_to_wait_is_on_disk_while_a_callback_is_slow(store: SqliteStore) -> None:
+    """Whoever runs the turn may be busy with the application's own code: power may fail meanwhile."""
+    listener = Blocking()
+
+    def status_of(number: int) -> int:
+        if number <= IN_FLIGHT:
+            return 200
+        assert listener.busy.wait(30)
+        return 429
+
+    worker = Worker(store, EDGE, Answering(status_of, {"retry-after": "600"}), kind="test", listener=listener)
+    thread = threading.Thread(target=worker.step)
+    thread.start()
+    eventually(lambda: store.hold(WEB).asked_until_ms > store.now_ms() + 500_000)
+    assert not listener.release.is_set()
+    listener.release.set()
+    thread.join(30)
+    worker.close()
+    assert store.hold(WEB).asked_until_ms > store.now_ms() + 500_000, "and nothing that is settled makes it unsaid"
+
+
+def test_what_is_settled_later_does_not_make_a_plea_unsaid(store: SqliteStore) -> None:
+    """The destination was well when it was judged last, and that is not what is true by now."""
+    worker = Worker(store, EDGE, Answering(accepted), kind="test")
+    assert worker.acquire()
+    lease = worker._lease
+    assert lease is not None
+    settling = worker._settling
+    settling.begin()
+    settling.heed(lease, 600.0)
+    settling.heed(lease, 5.0)
+    settling.take_back(-1)
+    settling.write_down(lease, judged=False)
+    assert store.hold(WEB).asked_until_ms > store.now_ms() + 500_000
+    worker.close()

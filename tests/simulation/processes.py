@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from edgequeue.courier import Answer, Errand, Halt, Reply, asks_for_patience
+from edgequeue.courier import Answer, Errand, Halt, Heed, Reply, asks_for_patience
 from edgequeue.errors import NotSent, StoreError
 from edgequeue.model import HttpRequest, HttpResponse
+from edgequeue.reading import asked_seconds
 from edgequeue.store.base import Lease, Store
 from edgequeue.sync import Drain, Tally
 from edgequeue.turns import Tell, Turn
@@ -239,10 +240,12 @@ class LockstepCouriers:
         self._waiting: list[tuple[Errand, str]] = []
         self._under_way: list[tuple[Errand, Told]] = []
         self._taken_back: list[Reply] = []
+        self._heed: Heed = lambda seconds: None
         self.count = 0
 
-    def begin(self) -> None:
+    def begin(self, heed: Heed) -> None:
         self._halt = Halt.NOTHING
+        self._heed = heed
 
     def ready(self, count: int) -> None:
         self.count = max(self.count, count)
@@ -264,8 +267,6 @@ class LockstepCouriers:
             world.hears(process, told)
             self._hear(told.answer)
             replies.append(Reply(errand.number, told.answer))
-            if told.asked_until_ms:
-                break  # a plea is on disk before the next answer is looked at
         if not replies:
             replies, self._taken_back = self._taken_back, []
         process.point("after answers")
@@ -277,6 +278,8 @@ class LockstepCouriers:
             self.recall()
         elif not isinstance(answer, HttpResponse) or answer.status >= 400:
             self.recall(Halt.FOLLOWING)
+        if seconds := asked_seconds(answer):
+            self._heed(seconds)
 
     def _begin(self) -> None:
         """Those for which a thread is free go out, unless they are halted."""
