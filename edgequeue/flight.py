@@ -132,12 +132,15 @@ class Flight:
         if interruption is None:
             self._settling.write_down(self._lease)
             return self._turn._replace(full=self._full)
-        for mend in (lambda: self._settling.write_down(self._lease, judged=False), self._rescue):
+        for leave in (self._settle, self._rescue):
             try:
-                mend()
+                leave()
             except Exception as error:
                 log.debug("%s: put off: %s", self._lease.name, error)
         raise interruption
+
+    def _settle(self) -> None:
+        self._settling.write_down(self._lease, judged=False)
 
     def _rescue(self) -> None:
         self._store.rescue(self._lease)
@@ -169,7 +172,7 @@ class Flight:
             return
         try:
             self._post_next()
-            self._settling.write_down(self._lease, judged=False)
+            self._settle()
             if self._follows:
                 self._follows = self._preparing.ahead(self._lease, self._store.now_ms())
                 self._post_next()
