@@ -106,6 +106,8 @@ class Flight:
             self._post(prepared, credentials)
         except BaseException as raised:
             interruption = raised
+            self._end()
+            abort()
         while True:
             try:
                 self._go_on()
